@@ -1,0 +1,83 @@
+package audience
+
+import "time"
+
+// Channel is a way to reach a person.
+type Channel string
+
+// The channels. Post and Phone are never dispatched: they exist so that a wish
+// about them can be kept.
+const (
+	Email Channel = "email"
+	SMS   Channel = "sms"
+	Push  Channel = "push"
+	Post  Channel = "post"
+	Phone Channel = "phone"
+)
+
+// Channels lists those that messages are dispatched on, in the order in which
+// reports show them.
+var Channels = []Channel{Email, SMS, Push}
+
+// Kind returns the kind of key that addresses of the channel have.
+func (c Channel) Kind() Kind {
+	switch c {
+	case Email:
+		return KindEmail
+	case SMS, Phone:
+		return KindPhone
+	case Push:
+		return KindPush
+	case Post:
+		return KindPost
+	}
+	return ""
+}
+
+// Dispatched reports whether messages are sent on the channel.
+func (c Channel) Dispatched() bool { return c == Email || c == SMS || c == Push }
+
+// Basis is the legal ground on which a contact may get marketing
+// (marknadsföringslagen 2008:486, 19 §; GDPR article 6).
+type Basis string
+
+// The bases. With NoBasis nothing is sent.
+const (
+	NoBasis   Basis = ""
+	Consent   Basis = "consent"
+	SoftOptIn Basis = "soft_optin"
+)
+
+// Valid reports whether b is one of the bases.
+func (b Basis) Valid() bool { return b == NoBasis || b == Consent || b == SoftOptIn }
+
+// Contact is one person as the retailer knows her. The addresses are
+// normalised; an empty one is an absent one.
+type Contact struct {
+	ID            int64
+	ExternalID    string
+	Email         string
+	Phone         string
+	FirstName     string
+	LastName      string
+	Locale        string // BCP 47, such as sv-SE
+	TimeZone      string // IANA, such as Europe/Stockholm
+	Attributes    map[string]string
+	Basis         Basis
+	BasisEvidence string
+	Devices       []Device
+	CreatedAt     time.Time
+	UpdatedAt     time.Time
+}
+
+// Device is one installation of an app that can be pushed to.
+type Device struct {
+	ID     int64
+	Token  string
+	Active bool
+}
+
+// Attribute is a registered name that templates may use as contact.<name>.
+type Attribute struct {
+	Name string
+}

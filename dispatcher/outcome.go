@@ -1,0 +1,127 @@
+package dispatcher
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"utskick/audience"
+	"utskick/channels"
+	"utskick/suppression"
+)
+
+// outcome is what a chunk's results mean for the ledger.
+type outcome struct {
+	exceptions []Exception
+	moved      []audience.Key // go on in a batch of their own
+	sent       []Exception    // everybody who was sent to: the evidence if the claim is lost
+	dead       []deadAddress
+	callID     string
+	pause      time.Duration // the longest that the provider asked for
+	stop       string        // why the run must stop; empty: it need not
+	back       int           // how many were not taken
+	done       int           // how many have an outcome from the provider
+}
+
+type deadAddress struct {
+	key    audience.Key
+	cause  suppression.Cause
+	reason string
+}
+
+// nothingDone says that the provider has done nothing with anybody of the
+// chunk, so that the claim can be given back whole.
+func (o outcome) nothingDone() bool { return o.done == 0 }
+
+// judge sorts the results of a chunk.
+func judge(c *chunk, v suppression.Verdict, permits []*suppression.Permit, results []channels.Result) outcome {
+	o := outcome{exceptions: c.exceptions}
+	single := c.provider.PerCall() == 1
+	for i, k := range c.keys {
+		if permits[i] == nil {
+			o.except(k, Suppressed, Cause(v.Rulings[i].Cause))
+			continue
+		}
+		o.add(k, results[i], single)
+	}
+	return o
+}
+
+func (o *outcome) except(k audience.Key, code Code, cause Cause) {
+	o.exceptions = append(o.exceptions, Exception{Key: k, Code: code, Cause: cause})
+}
+
+// add applies one result. What each class means here is the table of
+// docs/states.md.
+func (o *outcome) add(k audience.Key, r channels.Result, single bool) {
+	switch r.Class {
+	case channels.Accepted:
+		o.accepted(k, r, single)
+	case channels.InDoubt:
+		o.done++
+		o.except(k, InDoubt, causeOfDoubt(r.Reason))
+	case channels.Refused:
+		o.done++
+		o.except(k, Failed, causeOfRefusal(r.Reason))
+		if r.Suppress != "" {
+			o.dead = append(o.dead, deadAddress{k, r.Suppress, r.Reason})
+		}
+	case channels.Rejected, channels.TooLarge, channels.Hold:
+		o.stop = r.Reason
+		if o.stop == "" {
+			o.stop = r.Class.String()
+		}
+		o.giveBack(k, r)
+	default: // Withheld by an expired permit, NotTaken
+		o.giveBack(k, r)
+	}
+}
+
+func (o *outcome) accepted(k audience.Key, r channels.Result, single bool) {
+	o.done++
+	e := Exception{Key: k, Code: Sent}
+	if single && r.ProviderID != "" {
+		e.ProviderID = r.ProviderID
+		o.exceptions = append(o.exceptions, e)
+	} else {
+		o.callID = r.ProviderID
+	}
+	o.sent = append(o.sent, e)
+}
+
+func (o *outcome) giveBack(k audience.Key, r channels.Result) {
+	o.back++
+	o.moved = append(o.moved, k)
+	o.pause = max(o.pause, r.Pause)
+}
+
+func causeOfDoubt(reason string) Cause {
+	if reason == channels.ReasonServerError {
+		return CauseServer
+	}
+	return CauseNoAnswer
+}
+
+func causeOfRefusal(reason string) Cause {
+	if reason == channels.ReasonTooLarge {
+		return CauseTooLarge
+	}
+	return CauseRefused
+}
+
+// The pauses between tries of what was not taken: doubled each time, with
+// jitter, so that many batches do not come back in step.
+const (
+	firstPause = 500 * time.Millisecond
+	mostPause  = 5 * time.Minute
+)
+
+// pauseOf returns how long to leave what was not taken: what the provider asked
+// for, and never less than the backoff after so many attempts.
+func (o outcome) pauseOf(attempts int) time.Duration {
+	backoff := mostPause
+	if attempts < 10 {
+		backoff = min(mostPause, firstPause<<attempts)
+	}
+	backoff = backoff/2 + rand.N(backoff/2)
+	return max(o.pause, backoff)
+}

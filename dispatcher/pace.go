@@ -1,0 +1,79 @@
+package dispatcher
+
+import (
+	"sync"
+	"time"
+
+	"utskick/audience"
+	"utskick/channels"
+	"utskick/suppression"
+)
+
+// Bounds on a chunk for providers that take one recipient a call. What does not
+// start within the send window has to be claimed again, so a chunk is what this
+// worker sends in half a window, and no more than a twentieth of a second's
+// rate limit.
+const (
+	mostSingles    = 200
+	firstSingles   = 50
+	doubtfulChunk  = 10
+	shareOfSecond  = 20
+	halfTheWindow  = suppression.Window / 2
+	wholeCallShare = 2 // a whole call takes at most half a second's limit
+)
+
+// pace knows how many messages a second a channel's provider takes here.
+type pace struct {
+	mu    sync.Mutex
+	perS  float64 // smoothed; 0 is unknown
+	doubt bool    // the last chunk had members in doubt
+}
+
+func (p *pace) note(n int, took time.Duration, results []channels.Result) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.doubt = false
+	for _, r := range results {
+		if r.Class == channels.InDoubt {
+			p.doubt = true
+		}
+	}
+	rate := float64(n) / max(took, time.Millisecond).Seconds()
+	if p.perS == 0 {
+		p.perS = rate
+	} else {
+		p.perS = 0.7*p.perS + 0.3*rate
+	}
+}
+
+// size returns how many single calls a chunk may hold.
+func (p *pace) size() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.doubt:
+		return doubtfulChunk
+	case p.perS == 0:
+		return firstSingles
+	}
+	return max(1, min(mostSingles, int(p.perS*halfTheWindow.Seconds())))
+}
+
+// chunkSize returns how many members the next claim of a channel may cover.
+func (w *Worker) chunkSize(ch audience.Channel, provider channels.Provider) int {
+	limit := 0
+	if l := w.Limiters[ch]; l != nil {
+		limit = l.PerSecond()
+	}
+	if provider.PerCall() > 1 {
+		if limit > 0 {
+			return max(1, min(provider.PerCall(), limit/wholeCallShare))
+		}
+		return provider.PerCall()
+	}
+	size := w.paces[ch].size()
+	if limit > 0 {
+		size = min(size, max(1, limit/shareOfSecond))
+	}
+	return size
+}

@@ -1,0 +1,82 @@
+package dispatcher
+
+import (
+	"fmt"
+
+	"utskick/audience"
+)
+
+// Report tells what became of everybody in the audience of a run.
+type Report struct {
+	Campaign string          `json:"campaign"`
+	Run      int64           `json:"run"`
+	State    RunState        `json:"state"`
+	Reason   string          `json:"reason,omitempty"`
+	Planned  bool            `json:"planned"`
+	Channels []ChannelReport `json:"channels"`
+}
+
+// ChannelReport is the report of one channel. At every moment
+//
+//	audience = duplicates + sent + suppressed + failed + in_doubt + skipped + pending
+type ChannelReport struct {
+	Channel    audience.Channel `json:"channel"`
+	Audience   int64            `json:"audience"`
+	Duplicates int64            `json:"duplicates"`
+	Sent       int64            `json:"sent"`
+	Suppressed int64            `json:"suppressed"`
+	Failed     int64            `json:"failed"`
+	InDoubt    int64            `json:"in_doubt"`
+	Skipped    int64            `json:"skipped"`
+	Pending    int64            `json:"pending"`
+	// Causes counts members by code and cause.
+	Causes map[string]map[string]int64 `json:"causes"`
+
+	// What happened to the messages afterwards. Opened and Clicked count
+	// persons; clicks that name no person are counted each.
+	Delivered    int64 `json:"delivered"`
+	Bounced      int64 `json:"bounced"`
+	Opened       int64 `json:"opened"`
+	Clicked      int64 `json:"clicked"`
+	Unsubscribed int64 `json:"unsubscribed"`
+}
+
+// Settled returns how many members have their outcome.
+func (c ChannelReport) Settled() int64 {
+	return c.Sent + c.Suppressed + c.Failed + c.InDoubt + c.Skipped
+}
+
+// Reconcile returns an error when the sums of a channel do not meet, naming
+// them.
+func (r Report) Reconcile() error {
+	for _, c := range r.Channels {
+		if sum := c.Duplicates + c.Settled() + c.Pending; sum != c.Audience || c.Pending < 0 {
+			return fmt.Errorf("run %d, %s: audience %d is not duplicates %d + settled %d + pending %d",
+				r.Run, c.Channel, c.Audience, c.Duplicates, c.Settled(), c.Pending)
+		}
+		for code, causes := range c.Causes {
+			var sum int64
+			for _, n := range causes {
+				sum += n
+			}
+			if want := c.count(code); sum != want {
+				return fmt.Errorf("run %d, %s: the causes of %s sum to %d, not %d", r.Run, c.Channel, code, sum, want)
+			}
+		}
+	}
+	return nil
+}
+
+func (c ChannelReport) count(code string) int64 {
+	switch code {
+	case Suppressed.String():
+		return c.Suppressed
+	case Failed.String():
+		return c.Failed
+	case InDoubt.String():
+		return c.InDoubt
+	case Skipped.String():
+		return c.Skipped
+	}
+	return 0
+}

@@ -1,0 +1,307 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"utskick/audience"
+	"utskick/channels"
+	"utskick/suppression"
+	"utskick/templates"
+	"utskick/tracking"
+)
+
+// Limiter paces one channel.
+type Limiter interface {
+	// Wait returns when n messages may go out, or when ctx ends.
+	Wait(ctx context.Context, n int) error
+	// PerSecond is the limit in messages a second; 0 is none.
+	PerSecond() int
+}
+
+// Suppressor keeps an address from being used again because its provider said
+// so.
+type Suppressor interface {
+	Record(ctx context.Context, w suppression.Wish) (suppression.Recorded, error)
+}
+
+// Config is what a [Worker] works with.
+type Config struct {
+	Ledger     Ledger
+	Library    Library
+	Gate       *suppression.Gate
+	Suppressor Suppressor
+	Providers  map[audience.Channel]channels.Provider
+	Limiters   map[audience.Channel]Limiter // a channel without one is not limited
+	Signer     *tracking.Signer
+	PublicURL  string
+	Owner      string // names this process in claims
+	Now        func() time.Time
+	Log        *slog.Logger
+}
+
+// Worker takes batches through the protocol. It is safe for concurrent use:
+// several batches at once keep a provider busy while the database answers.
+type Worker struct {
+	Config
+	skeletons skeletons
+	paces     map[audience.Channel]*pace
+	sheets    sync.Pool
+}
+
+// NewWorker makes a worker.
+func NewWorker(c Config) *Worker {
+	w := &Worker{Config: c, paces: map[audience.Channel]*pace{}}
+	w.skeletons = skeletons{library: c.Library, signer: c.Signer, publicURL: c.PublicURL}
+	w.sheets.New = func() any { return new(templates.Sheet) }
+	for ch := range c.Providers {
+		w.paces[ch] = &pace{}
+	}
+	return w
+}
+
+// ErrNoProvider says that a batch's channel has no provider in this process.
+var ErrNoProvider = errors.New("no provider is configured for this channel")
+
+// Dispatch takes chunks of a batch, one after the other, until the batch is
+// done, deferred or stopped, or somebody else has it. All of these return nil:
+// a doorbell that was rung in vain is no error.
+func (w *Worker) Dispatch(ctx context.Context, ref BatchRef) error {
+	for ctx.Err() == nil {
+		b, err := w.Ledger.Batch(ctx, ref.ID)
+		if err != nil {
+			return err
+		}
+		if !b.Ready || b.Fence != ref.Fence {
+			return nil
+		}
+		more, err := w.step(ctx, b)
+		if errors.Is(err, ErrNotClaimed) {
+			return nil
+		}
+		if err != nil || !more {
+			return err
+		}
+		ref.Fence++
+	}
+	return nil
+}
+
+// step does what the batch needs next, and reports whether it may go on.
+func (w *Worker) step(ctx context.Context, b Batch) (more bool, err error) {
+	switch {
+	case b.RunState == Cancelling:
+		return false, w.Ledger.CloseRest(ctx, b, Skipped, CauseCancelled)
+	case b.RunState != Sending:
+		return false, nil
+	case w.Now().After(b.SendBy):
+		return false, w.Ledger.CloseRest(ctx, b, Failed, CauseExpired)
+	}
+	provider := w.Providers[b.Channel]
+	if provider == nil {
+		return false, fmt.Errorf("%s: %w", b.Channel, ErrNoProvider)
+	}
+	c, err := w.prepare(ctx, b, provider)
+	if err != nil {
+		return false, err
+	}
+	defer w.sheets.Put(c.sheet)
+	return w.call(ctx, c)
+}
+
+// chunk is the part of a batch that one claim covers.
+type chunk struct {
+	batch      Batch
+	provider   channels.Provider
+	sheet      *templates.Sheet
+	members    int
+	through    audience.Key
+	keys       []audience.Key          // of the rows, in order
+	candidates []suppression.Candidate // of the rows
+	exceptions []Exception             // those who have no row
+	call       channels.Call           // nil when there are no rows
+}
+
+// prepare does everything slow, before the claim: it reads the members and
+// their contacts, renders, has the provider prepare its call, and waits for the
+// rate limit.
+func (w *Worker) prepare(ctx context.Context, b Batch, provider channels.Provider) (*chunk, error) {
+	members, err := w.Ledger.Members(ctx, b, w.chunkSize(b.Channel, provider))
+	if err != nil {
+		return nil, err
+	}
+	skeleton, sender, err := w.skeletons.get(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	c := &chunk{batch: b, provider: provider, sheet: w.sheets.Get().(*templates.Sheet), members: len(members), through: b.High}
+	if len(members) > 0 {
+		c.through = members[len(members)-1].Key
+	}
+	c.render(members, skeleton, sender.OpenTracking)
+	if len(c.keys) == 0 {
+		return c, nil
+	}
+	draft := channels.Draft{Skeleton: skeleton, Sheet: c.sheet, Group: b.Group, Keys: c.keys}
+	if c.call, err = provider.Prepare(ctx, draft); err != nil {
+		return nil, fmt.Errorf("prepare a call of batch %d: %w", b.ID, err)
+	}
+	if l := w.Limiters[b.Channel]; l != nil {
+		if err := l.Wait(ctx, len(c.keys)); err != nil {
+			return nil, fmt.Errorf("wait for the rate limit of %s: %w", b.Channel, err)
+		}
+	}
+	return c, nil
+}
+
+func (c *chunk) render(members []Member, skeleton *templates.Skeleton, policy templates.Policy) {
+	c.sheet.Reset(skeleton.Columns())
+	c.keys = make([]audience.Key, 0, len(members))
+	c.candidates = make([]suppression.Candidate, 0, len(members))
+	for _, m := range members {
+		if m.Gone {
+			c.exceptions = append(c.exceptions, Exception{Key: m.Key, Code: Skipped, Cause: CauseAddressChanged})
+			continue
+		}
+		m.Recipient.Tracked = policy == templates.Always || (policy != templates.Never && m.Recipient.Tracked)
+		if err := skeleton.Fill(c.sheet, c.batch.Group, m.Recipient); err != nil {
+			c.exceptions = append(c.exceptions, Exception{Key: m.Key, Code: Failed, Cause: CauseRender})
+			continue
+		}
+		c.keys = append(c.keys, m.Key)
+		c.candidates = append(c.candidates, m.Candidate)
+	}
+}
+
+// call is the protocol proper: claim, check, send, settle. What follows the
+// claim is not cut short when ctx ends; only the send begins nothing more.
+func (w *Worker) call(ctx context.Context, c *chunk) (more bool, err error) {
+	claim := Claim{Batch: c.batch.ID, Fence: c.batch.Fence, Run: c.batch.Run, Rev: c.batch.Rev, Nonce: rand.Int64(),
+		Owner: w.Owner, From: c.batch.Last, Through: c.through}
+	scope := suppression.Scope{Channel: c.batch.Channel, Topic: c.batch.Topic, Sender: c.batch.Sender, Purpose: suppression.Marketing}
+	whole := context.WithoutCancel(ctx)
+	verdict, err := w.Gate.Admit(whole, scope, c.candidates, func(ctx context.Context) error { return w.Ledger.Claim(ctx, claim) })
+	if errors.Is(err, ErrNotClaimed) {
+		return false, err
+	}
+	if err != nil {
+		// Nothing was sent, and perhaps nothing was claimed.
+		return false, errors.Join(err, w.release(whole, claim, c))
+	}
+	permits := c.permits(verdict)
+	results := w.send(ctx, c, permits)
+	o := judge(c, verdict, permits, results)
+	if o.nothingDone() && o.back > 0 {
+		return false, errors.Join(w.release(whole, claim, c, o.pause), w.stopRun(whole, c, o))
+	}
+	more, err = w.settle(whole, c, claim, verdict, o)
+	return more, errors.Join(err, w.stopRun(whole, c, o), w.suppress(whole, c, o))
+}
+
+func (c *chunk) permits(v suppression.Verdict) []*suppression.Permit {
+	permits := make([]*suppression.Permit, len(v.Rulings))
+	for i, r := range v.Rulings {
+		permits[i] = r.Permit
+	}
+	return permits
+}
+
+// beatEvery is how often a claim that takes long says that its worker lives.
+const beatEvery = SweepAfter / 4
+
+// send makes the call while a heartbeat keeps the claim from being swept.
+func (w *Worker) send(ctx context.Context, c *chunk, permits []*suppression.Permit) []channels.Result {
+	if c.call == nil {
+		return nil
+	}
+	done := make(chan struct{})
+	defer close(done)
+	beat := time.AfterFunc(beatEvery, func() { w.beat(ctx, c, done) })
+	defer beat.Stop()
+	started := w.Now()
+	results := c.call.Send(ctx, permits)
+	w.paces[c.batch.Channel].note(len(permits), w.Now().Sub(started), results)
+	return results
+}
+
+func (w *Worker) beat(ctx context.Context, c *chunk, done <-chan struct{}) {
+	ticker := time.NewTicker(beatEvery)
+	defer ticker.Stop()
+	for {
+		if err := w.Ledger.Beat(context.WithoutCancel(ctx), c.batch.ID, c.batch.Fence+1); err != nil {
+			w.Log.Warn("a claim's heartbeat failed", "batch", c.batch.ID, "error", err)
+		}
+		select {
+		case <-done:
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// settleFor bounds how long a worker tries to write down what it did. After
+// that the sweep declares the claim in doubt.
+const settleFor = 2 * time.Minute
+
+// settle writes the outcome down, again and again while the database is away:
+// it is known only here. A claim that was swept meanwhile gets the sends as
+// late evidence.
+func (w *Worker) settle(ctx context.Context, c *chunk, claim Claim, v suppression.Verdict, o outcome) (more bool, err error) {
+	s := Settlement{Batch: claim.Batch, Group: c.batch.Group, Fence: claim.Fence + 1, Members: c.members, Through: c.through,
+		Version: v.Version, ProviderID: o.callID, Exceptions: o.exceptions, Moved: o.moved,
+		RetryAt: w.Now().Add(o.pauseOf(c.batch.Attempts)), Attempts: c.batch.Attempts + 1}
+	deadline := time.Now().Add(settleFor)
+	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		p, err := w.Ledger.Settle(ctx, s)
+		switch {
+		case err == nil:
+			return !p.Done && len(o.stop) == 0, nil
+		case errors.Is(err, ErrLostClaim):
+			w.Log.Warn("a claim was swept before it was settled", "batch", s.Batch, "fence", s.Fence, "sent", len(o.sent))
+			return false, w.Ledger.Evidence(ctx, c.batch.Group, o.sent)
+		case time.Now().After(deadline):
+			return false, err
+		}
+		w.Log.Warn("settling failed and is tried again", "batch", s.Batch, "error", err)
+		time.Sleep(wait)
+	}
+}
+
+// release gives a claim back of which nothing was sent.
+func (w *Worker) release(ctx context.Context, claim Claim, c *chunk, pause ...time.Duration) error {
+	o := outcome{}
+	for _, p := range pause {
+		o.pause = max(o.pause, p)
+	}
+	err := w.Ledger.Release(ctx, claim, w.Now().Add(o.pauseOf(c.batch.Attempts)))
+	if errors.Is(err, ErrLostClaim) {
+		return nil // it was never made, or the sweep was first
+	}
+	return err
+}
+
+// stopRun pauses the run after an answer that no retry mends.
+func (w *Worker) stopRun(ctx context.Context, c *chunk, o outcome) error {
+	if o.stop == "" {
+		return nil
+	}
+	reason := fmt.Sprintf("%s answered %s", c.provider.Name(), o.stop)
+	w.Log.Error("a run is paused", "run", c.batch.Run, "channel", c.batch.Channel, "reason", reason)
+	return w.Ledger.PauseRun(ctx, c.batch.Run, reason)
+}
+
+// suppress records the addresses that their provider says can never work.
+func (w *Worker) suppress(ctx context.Context, c *chunk, o outcome) error {
+	var all error
+	for _, d := range o.dead {
+		evidence := fmt.Sprintf("%s: %s, group %d", c.provider.Name(), d.reason, c.batch.Group)
+		_, err := w.Suppressor.Record(ctx, suppression.Provider(d.key, c.batch.Channel, d.cause, evidence))
+		all = errors.Join(all, err)
+	}
+	return all
+}

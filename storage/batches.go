@@ -1,0 +1,405 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"utskick/audience"
+	"utskick/dispatcher"
+	"utskick/suppression"
+	"utskick/templates"
+)
+
+// The states of a batch.
+const (
+	batchReady   = 0
+	batchCalling = 1
+	batchDone    = 2
+)
+
+// Batch implements [dispatcher.Ledger].
+func (s *Store) Batch(ctx context.Context, id int64) (dispatcher.Batch, error) {
+	const text = `select b.id, b.fence, b.channel, b.grp, b.run, r.rev, r.state, r.send_by, b.k_lo, b.k_hi, b.last_k, b.state,
+		b.attempts, g.sender, g.template, g.language, c.topic
+		from batches b join groups g on g.id = b.grp join runs r on r.id = b.run join campaigns c on c.id = r.campaign
+		where b.id = $1`
+	var b dispatcher.Batch
+	var sendBy int64
+	var state int
+	err := s.write.QueryRowContext(ctx, text, id).Scan(&b.ID, &b.Fence, &b.Channel, &b.Group, &b.Run, &b.Rev, &b.RunState,
+		&sendBy, &b.Low, &b.High, &b.Last, &state, &b.Attempts, &b.Sender, &b.Template, &b.Language, &b.Topic)
+	if errors.Is(err, sql.ErrNoRows) {
+		return b, fmt.Errorf("batch %d: %w", id, ErrNotFound)
+	}
+	if err != nil {
+		return b, fmt.Errorf("read batch %d: %w", id, err)
+	}
+	b.SendBy, b.Ready = timeOf(sendBy), state == batchReady
+	return b, nil
+}
+
+// Members implements [dispatcher.Ledger]. The contact is found by the key of
+// its current address: a member whose contact has another one by now is Gone.
+func (s *Store) Members(ctx context.Context, b dispatcher.Batch, limit int) ([]dispatcher.Member, error) {
+	q := s.query()
+	group, low, high := q.arg(b.Group), q.arg(afterOf(b)), q.arg(b.High)
+	sender := q.arg(b.Sender)
+	chunk := fmt.Sprintf(`select m.k, m.contact from members m where m.grp = %s and m.k > %s and m.k <= %s and m.code is null
+		order by m.k limit %s`, group, low, high, q.arg(limit))
+	text := s.d.membersText(b.Channel, chunk, sender)
+	members := make([]dispatcher.Member, 0, limit)
+	err := each(ctx, s.read, text, q.args, func(rows *sql.Rows) error {
+		m, err := scanMember(rows)
+		members = append(members, m)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read members of batch %d: %w", b.ID, err)
+	}
+	return members, nil
+}
+
+// afterOf returns the key after which the unsettled members of a batch begin:
+// the last settled one, or what lies just before the first.
+func afterOf(b dispatcher.Batch) []byte {
+	if !b.Last.IsZero() {
+		return keyArg(b.Last)
+	}
+	before := b.Low
+	for i := len(before) - 1; i >= 0; i-- {
+		before[i]--
+		if before[i] != 0xff {
+			return before[:]
+		}
+	}
+	// Low is the smallest key there is: an empty text lies before it.
+	return []byte{}
+}
+
+// destination names where the address of a channel lies.
+func destination(ch audience.Channel) (join, address string) {
+	switch ch {
+	case audience.SMS:
+		return "c.phone_k = m.k and c.id = m.contact", "c.phone"
+	case audience.Push:
+		return "d.k = m.k and d.contact = m.contact and d.active", "d.token"
+	default:
+		return "c.email_k = m.k and c.id = m.contact", "c.email"
+	}
+}
+
+const memberColumns = `c.contact_k, %s as address, c.first_name, c.last_name, c.locale, c.attributes, c.basis <> '' as basis`
+
+// granted says whether somebody consents to something towards the sender or
+// towards all: a no to either is a no.
+const granted = `coalesce((select min(case when x.granted then 1 else 0 end) from consents x
+	where x.contact_k = c.contact_k and x.purpose = '%s' and x.sender in ('*', %s)), 0)`
+
+func (d dialect) membersText(ch audience.Channel, chunk, sender string) string {
+	join, address := destination(ch)
+	from := "contacts c"
+	if ch == audience.Push {
+		from = "devices d join contacts c on c.id = d.contact"
+	}
+	columns := fmt.Sprintf(memberColumns, address)
+	tracked := fmt.Sprintf(granted, suppression.OpenTracking, sender)
+	basis := fmt.Sprintf("(basis or "+granted+" = 1)", suppression.Marketing, sender)
+	if d.embedded() {
+		return fmt.Sprintf(`select k, contact_k, address, first_name, last_name, locale, attributes, %s, %s from (
+			select m.k, %s from (%s) m left join %s on %s) c order by k`, basis, tracked, columns, chunk,
+			map[bool]string{false: "contacts c", true: "(devices d join contacts c on c.id = d.contact)"}[ch == audience.Push], join)
+	}
+	return fmt.Sprintf(`select m.k, c.contact_k, c.address, c.first_name, c.last_name, c.locale, c.attributes, %s, %s
+		from (%s) m left join lateral (select %s from %s where %s offset 0) c on true order by m.k`,
+		basis, tracked, chunk, columns, from, join)
+}
+
+func scanMember(rows *sql.Rows) (dispatcher.Member, error) {
+	var m dispatcher.Member
+	var contact audience.Key
+	var address, first, last, locale sql.NullString
+	var attributes sql.RawBytes
+	var basis, tracked sql.NullBool
+	if err := rows.Scan(&m.Key, &contact, &address, &first, &last, &locale, &attributes, &basis, &tracked); err != nil {
+		return m, err
+	}
+	m.Gone = contact.IsZero()
+	m.Candidate = suppression.NewCandidate(m.Key, contact, basis.Bool, address.String)
+	m.Recipient = templates.Recipient{Key: m.Key, FirstName: first.String, LastName: last.String, Locale: locale.String,
+		Attributes: append([]byte(nil), attributes...), Tracked: tracked.Bool}
+	return m, nil
+}
+
+// Claim implements [dispatcher.Ledger]. The run is locked against an edit or a
+// pause only for this statement: a claim that commits before a pause is a claim
+// that began before it.
+func (s *Store) Claim(ctx context.Context, c dispatcher.Claim) error {
+	return s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		const claim = `update batches set state = 1, fence = fence + 1, nonce = $1, owner = $2, beat_at = $3, claim_k = $4
+			where id = $5 and state = 0 and fence = $6
+			and exists (select 1 from runs r where r.id = $7 and r.state = 'sending' and r.rev = $8)`
+		now := s.millis()
+		res, err := tx.ExecContext(ctx, claim, c.Nonce, c.Owner, now, keyArg(c.Through), c.Batch, c.Fence, c.Run, c.Rev)
+		if err := exactlyOne(res, err, dispatcher.ErrNotClaimed); err != nil {
+			return fmt.Errorf("claim batch %d: %w", c.Batch, err)
+		}
+		const call = `insert into calls (batch, fence, k_from, k_to, t0) values ($1, $2, $3, $4, $5)`
+		if _, err := tx.ExecContext(ctx, call, c.Batch, c.Fence+1, keyArg(c.From), keyArg(c.Through), now); err != nil {
+			return fmt.Errorf("write the call of batch %d: %w", c.Batch, err)
+		}
+		return nil
+	})
+}
+
+// exactlyOne returns otherwise when a statement did not change exactly one row.
+func exactlyOne(res sql.Result, err, otherwise error) error {
+	if err != nil {
+		return err
+	}
+	n, err := res.RowsAffected()
+	if err != nil {
+		return err
+	}
+	if n != 1 {
+		return otherwise
+	}
+	return nil
+}
+
+// Release implements [dispatcher.Ledger].
+func (s *Store) Release(ctx context.Context, c dispatcher.Claim, retryAt time.Time) error {
+	const text = `update batches set state = 0, claim_k = null, not_before = $1, rung_at = 0, attempts = attempts + 1
+		where id = $2 and state = 1 and fence = $3 and nonce = $4`
+	res, err := s.write.ExecContext(context.WithoutCancel(ctx), text, millisOf(retryAt), c.Batch, c.Fence+1, c.Nonce)
+	if err := exactlyOne(res, err, dispatcher.ErrLostClaim); err != nil {
+		return fmt.Errorf("release batch %d: %w", c.Batch, err)
+	}
+	return nil
+}
+
+// Beat implements [dispatcher.Ledger].
+func (s *Store) Beat(ctx context.Context, batch, fence int64) error {
+	_, err := s.write.ExecContext(ctx, `update batches set beat_at = $1 where id = $2 and fence = $3 and state = 1`,
+		s.millis(), batch, fence)
+	return err
+}
+
+// Settle implements [dispatcher.Ledger].
+func (s *Store) Settle(ctx context.Context, m dispatcher.Settlement) (dispatcher.Progress, error) {
+	var p dispatcher.Progress
+	err := s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		counted, err := s.writeExceptions(ctx, tx, m.Group, m.Exceptions)
+		if err != nil {
+			return err
+		}
+		counted[dispatcher.Sent] = int64(m.Members - len(m.Moved))
+		for _, code := range []dispatcher.Code{dispatcher.Suppressed, dispatcher.Failed, dispatcher.InDoubt, dispatcher.Skipped} {
+			counted[dispatcher.Sent] -= counted[code]
+		}
+		if err := s.moveMembers(ctx, tx, m); err != nil {
+			return err
+		}
+		if p.Done, err = s.advance(ctx, tx, m, counted); err != nil {
+			return err
+		}
+		const call = `update calls set suppression_ver = $1, provider_id = nullif($2, '') where batch = $3 and fence = $4`
+		_, err = tx.ExecContext(ctx, call, m.Version, m.ProviderID, m.Batch, m.Fence)
+		return err
+	})
+	if err != nil {
+		return p, fmt.Errorf("settle batch %d: %w", m.Batch, err)
+	}
+	return p, nil
+}
+
+// advance moves the batch's last settled key forward and adds the counts. It
+// fails with ErrLostClaim, and with it the whole transaction, when the claim is
+// no longer held.
+func (s *Store) advance(ctx context.Context, tx *sql.Tx, m dispatcher.Settlement, counted map[dispatcher.Code]int64) (bool, error) {
+	const text = `update batches set last_k = $1, claim_k = null, settled = settled + $2, sent = sent + $3,
+		suppressed = suppressed + $4, failed = failed + $5, in_doubt = in_doubt + $6, skipped = skipped + $7, moved = moved + $8,
+		attempts = 0, rung_at = $11, state = case when settled + $2 = n then 2 else 0 end
+		where id = $9 and fence = $10 and state = 1 returning state`
+	var state int
+	err := tx.QueryRowContext(ctx, text, keyArg(m.Through), m.Members, counted[dispatcher.Sent], counted[dispatcher.Suppressed],
+		counted[dispatcher.Failed], counted[dispatcher.InDoubt], counted[dispatcher.Skipped], len(m.Moved), m.Batch, m.Fence,
+		s.millis()).Scan(&state)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, dispatcher.ErrLostClaim
+	}
+	return state == batchDone, err
+}
+
+// writeExceptions writes the members that differ from what their batch says,
+// and returns how many got each code.
+func (s *Store) writeExceptions(ctx context.Context, tx *sql.Tx, group int64, exceptions []dispatcher.Exception) (map[dispatcher.Code]int64, error) {
+	type kind struct {
+		code  dispatcher.Code
+		cause dispatcher.Cause
+	}
+	counted := map[dispatcher.Code]int64{}
+	same := map[kind][]audience.Key{}
+	var named []dispatcher.Exception
+	for _, e := range exceptions {
+		if e.ProviderID != "" {
+			named = append(named, e)
+		}
+		if e.Code != dispatcher.Sent {
+			same[kind{e.Code, e.Cause}] = append(same[kind{e.Code, e.Cause}], e.Key)
+		}
+	}
+	for k, ks := range same {
+		n, err := s.setCode(ctx, tx, group, ks, k.code, k.cause)
+		if err != nil {
+			return nil, err
+		}
+		if n != int64(len(ks)) {
+			// Another settlement has coded one of them: this claim is not held.
+			return nil, dispatcher.ErrLostClaim
+		}
+		counted[k.code] += n
+	}
+	return counted, s.setProviderIDs(ctx, tx, group, named)
+}
+
+func (s *Store) setCode(ctx context.Context, tx *sql.Tx, group int64, ks []audience.Key, code dispatcher.Code, cause dispatcher.Cause) (int64, error) {
+	q := s.query()
+	set := fmt.Sprintf(`update members set code = cast(%s as smallint), cause = %s`, q.arg(int(code)), q.arg(string(cause)))
+	text := set + " where code is null and " + s.d.membersOf(q, group, ks)
+	res, err := tx.ExecContext(ctx, text, q.args...)
+	if err != nil {
+		return 0, fmt.Errorf("write %s members: %w", code, err)
+	}
+	return res.RowsAffected()
+}
+
+// membersOf is the condition that picks members by key. On Postgres each key is
+// looked up by itself: on a table that was never analysed the planner would
+// otherwise read all of it.
+func (d dialect) membersOf(q *query, group int64, ks []audience.Key) string {
+	g, table := q.arg(group), q.table("u", keys("k", ks))
+	if d.embedded() {
+		return fmt.Sprintf(`grp = %s and k in (select u.k from %s)`, g, table)
+	}
+	return fmt.Sprintf(`ctid = any(array(select l.ctid from %s, lateral (select m.ctid from members m
+		where m.grp = %s and m.k = u.k offset 0) l))`, table, g)
+}
+
+func (s *Store) setProviderIDs(ctx context.Context, tx *sql.Tx, group int64, named []dispatcher.Exception) error {
+	if len(named) == 0 {
+		return nil
+	}
+	ks, ids := make([]audience.Key, len(named)), make([]string, len(named))
+	for i, e := range named {
+		ks[i], ids[i] = e.Key, e.ProviderID
+	}
+	q := s.query()
+	g, table := q.arg(group), q.table("u", keys("k", ks), texts("pid", ids))
+	text := fmt.Sprintf(`update members set provider_id = l.pid from (select l.place, u.pid from %s,
+		lateral (select m.ctid as place from members m where m.grp = %s and m.k = u.k offset 0) l) l where members.ctid = l.place`, table, g)
+	if s.d.embedded() {
+		text = fmt.Sprintf(`update members set provider_id = u.pid from %s where members.grp = %s and members.k = u.k`, table, g)
+	}
+	if _, err := tx.ExecContext(ctx, text, q.args...); err != nil {
+		return fmt.Errorf("write message ids: %w", err)
+	}
+	return nil
+}
+
+// moveMembers rewrites members into a new group with a batch of its own.
+func (s *Store) moveMembers(ctx context.Context, tx *sql.Tx, m dispatcher.Settlement) error {
+	if len(m.Moved) == 0 {
+		return nil
+	}
+	var group int64
+	const copyGroup = `insert into groups (run, channel, slice, sender, template, language, variant, due_at, parent)
+		select run, channel, slice, sender, template, language, variant, due_at, id from groups where id = $1 returning id`
+	if err := tx.QueryRowContext(ctx, copyGroup, m.Group).Scan(&group); err != nil {
+		return fmt.Errorf("make a group for members to move to: %w", err)
+	}
+	low, high := m.Moved[0], m.Moved[0]
+	for _, k := range m.Moved {
+		if string(k[:]) < string(low[:]) {
+			low = k
+		}
+		if string(k[:]) > string(high[:]) {
+			high = k
+		}
+	}
+	q := s.query()
+	text := `update members set grp = ` + q.arg(group) + ` where code is null and ` + s.d.membersOf(q, m.Group, m.Moved)
+	res, err := tx.ExecContext(ctx, text, q.args...)
+	if err != nil {
+		return fmt.Errorf("move members: %w", err)
+	}
+	if n, err := res.RowsAffected(); err != nil || n != int64(len(m.Moved)) {
+		return errors.Join(err, dispatcher.ErrLostClaim)
+	}
+	const batch = `insert into batches (grp, run, channel, n, k_lo, k_hi, not_before, attempts)
+		select id, run, channel, $1, $2, $3, $4, $5 from groups where id = $6`
+	_, err = tx.ExecContext(ctx, batch, len(m.Moved), keyArg(low), keyArg(high), millisOf(m.RetryAt), m.Attempts, group)
+	if err != nil {
+		return fmt.Errorf("make a batch for moved members: %w", err)
+	}
+	return nil
+}
+
+// CloseRest implements [dispatcher.Ledger].
+func (s *Store) CloseRest(ctx context.Context, b dispatcher.Batch, code dispatcher.Code, cause dispatcher.Cause) error {
+	err := s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		const members = `update members set code = cast($1 as smallint), cause = $2
+			where grp = $3 and k > $4 and k <= $5 and code is null`
+		res, err := tx.ExecContext(ctx, members, int(code), string(cause), b.Group, afterOf(b), keyArg(b.High))
+		if err != nil {
+			return err
+		}
+		n, err := res.RowsAffected()
+		if err != nil {
+			return err
+		}
+		batch := `update batches set state = 2, last_k = k_hi, settled = settled + $1, ` + code.String() + ` = ` + code.String() +
+			` + $1 where id = $2 and state = 0 and fence = $3`
+		done, err := tx.ExecContext(ctx, batch, n, b.ID, b.Fence)
+		return exactlyOne(done, err, dispatcher.ErrNotClaimed)
+	})
+	if err != nil {
+		return fmt.Errorf("close batch %d: %w", b.ID, err)
+	}
+	return nil
+}
+
+// Evidence implements [dispatcher.Ledger].
+func (s *Store) Evidence(ctx context.Context, group int64, sent []dispatcher.Exception) error {
+	if len(sent) == 0 {
+		return nil
+	}
+	ks := make([]audience.Key, len(sent))
+	for i, e := range sent {
+		ks[i] = e.Key
+	}
+	return s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		q := s.query()
+		text := fmt.Sprintf(`update members set code = %d, cause = null where code = %d and %s returning k`,
+			dispatcher.Sent, dispatcher.InDoubt, s.d.membersOf(q, group, ks))
+		var changed []audience.Key
+		err := each(ctx, tx, text, q.args, func(rows *sql.Rows) error {
+			var k audience.Key
+			err := rows.Scan(&k)
+			changed = append(changed, k)
+			return err
+		})
+		if err != nil || len(changed) == 0 {
+			return err
+		}
+		q = s.query()
+		g, table := q.arg(group), q.table("u", keys("k", changed))
+		text = fmt.Sprintf(`update batches set sent = sent + x.n, in_doubt = in_doubt - x.n from
+			(select b.id, count(*) as n from batches b join %s on b.grp = %s and u.k between b.k_lo and b.k_hi group by b.id) x
+			where batches.id = x.id`, table, g)
+		_, err = tx.ExecContext(ctx, text, q.args...)
+		return err
+	})
+}

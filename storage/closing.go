@@ -1,0 +1,149 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"utskick/audience"
+	"utskick/dispatcher"
+)
+
+// moved is a contact that was changed after its run began, with the destination
+// that it has now; a zero key is none.
+type moved struct {
+	contact int64
+	key     audience.Key
+	own     audience.Key // of kind contact
+	locale  string
+}
+
+// planMoved plans the closing slice: contacts whose key changed while the slices
+// were planned, so that they stood in none of them.
+func (s *Store) planMoved(ctx context.Context, tx *sql.Tx, p *slicePlan) (size, duplicates int64, err error) {
+	groups, err := s.makeGroups(ctx, tx, p)
+	if err != nil {
+		return 0, 0, err
+	}
+	without, err := s.makeGroup(ctx, tx, p, p.fallback)
+	if err != nil {
+		return 0, 0, err
+	}
+	var after int64
+	for {
+		page, last, err := s.movedSince(ctx, tx, p, after)
+		if err != nil {
+			return 0, 0, err
+		}
+		if last == after {
+			break
+		}
+		after = last
+		n, dup, err := s.addMissing(ctx, tx, p, page, groups, without)
+		if err != nil {
+			return 0, 0, err
+		}
+		size, duplicates = size+n, duplicates+dup
+	}
+	for _, language := range p.languages {
+		if err := s.makeBatches(ctx, tx, p, groups[language]); err != nil {
+			return 0, 0, err
+		}
+	}
+	return size, duplicates, s.closedBatch(ctx, tx, p, without)
+}
+
+// movedSince returns a page of contacts that were changed after the run began,
+// in the order of their ids, and the last id looked at.
+func (s *Store) movedSince(ctx context.Context, tx *sql.Tx, p *slicePlan, after int64) ([]moved, int64, error) {
+	o := s.d.destinations(p.ref.Channel)
+	from, key := "contacts c", o.key
+	if p.ref.Channel == audience.Push {
+		from = "contacts c left join devices d on d.contact = c.id and d.active"
+	}
+	text := fmt.Sprintf(`select c.id, %s, c.contact_k, c.locale from %s where c.id in
+		(select id from contacts where updated_at >= $1 and id > $2 order by id limit 1000) order by c.id`, key, from)
+	var page []moved
+	last := after
+	err := each(ctx, tx, text, []any{p.started, after}, func(rows *sql.Rows) error {
+		var m moved
+		err := rows.Scan(&m.contact, &m.key, &m.own, &m.locale)
+		page, last = append(page, m), m.contact
+		return err
+	})
+	return page, last, err
+}
+
+// addMissing adds those of the page who are not in the run under any key that
+// they have or had.
+func (s *Store) addMissing(ctx context.Context, tx *sql.Tx, p *slicePlan, page []moved, groups map[string]int64, without int64) (size, duplicates int64, err error) {
+	present, err := s.presentIn(ctx, tx, p, page)
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, m := range page {
+		if present[m.contact] {
+			continue
+		}
+		size++
+		if m.key.IsZero() {
+			const insert = `insert into members (grp, k, contact, code, cause) values ($1, $2, $3, $4, $5)`
+			_, err = tx.ExecContext(ctx, insert, without, keyArg(m.own), m.contact, int(dispatcher.Skipped), string(dispatcher.CauseNoAddress))
+		} else {
+			var n int64
+			n, err = s.addMember(ctx, tx, p, m, groups)
+			duplicates += 1 - n
+		}
+		if err != nil {
+			return 0, 0, fmt.Errorf("add a moved member: %w", err)
+		}
+	}
+	return size, duplicates, nil
+}
+
+// addMember adds a member unless its key is in the run already: then the
+// contact is a duplicate.
+func (s *Store) addMember(ctx context.Context, tx *sql.Tx, p *slicePlan, m moved, groups map[string]int64) (int64, error) {
+	q := s.query()
+	text := fmt.Sprintf(`insert into members (grp, k, contact) select %s, %s, %s where not exists
+		(select 1 from groups g join members m on m.grp = g.id and m.k = %s where g.run = %s and g.channel = %s and g.slice in (%s, %s))`,
+		p.groupOf(q, q.cast(m.locale, "text"), groups), q.cast(m.key, "bytea"), q.cast(m.contact, "bigint"), q.arg(m.key),
+		q.arg(p.ref.Run), q.arg(string(p.ref.Channel)), q.arg(sliceOf(m.key, p.slices)), q.arg(p.ref.Slice))
+	return affected(tx.ExecContext(ctx, text, q.args...))
+}
+
+// presentIn returns the contacts of the page that are members under a key that
+// they have or had, on this channel's kind or as a contact.
+func (s *Store) presentIn(ctx context.Context, tx *sql.Tx, p *slicePlan, page []moved) (map[int64]bool, error) {
+	contacts := make([]int64, len(page))
+	for i, m := range page {
+		contacts[i] = m.contact
+	}
+	q := s.query()
+	text := fmt.Sprintf(`select a.contact, a.k from %s join address_keys a on a.contact = u.contact where a.kind in (%s, 'contact')`,
+		q.table("u", ints("contact", contacts)), q.arg(string(p.ref.Channel.Kind())))
+	var holders, slices []int64
+	var ks []audience.Key
+	err := each(ctx, tx, text, q.args, func(rows *sql.Rows) error {
+		var contact int64
+		var k audience.Key
+		err := rows.Scan(&contact, &k)
+		holders, ks, slices = append(holders, contact), append(ks, k), append(slices, int64(sliceOf(k, p.slices)))
+		return err
+	})
+	if err != nil || len(ks) == 0 {
+		return nil, err
+	}
+	q = s.query()
+	table := q.table("u", ints("contact", holders), keys("k", ks), ints("slice", slices))
+	text = fmt.Sprintf(`select distinct u.contact from %s join groups g on g.run = %s and g.channel = %s and g.slice in (u.slice, %s)
+		join members m on m.grp = g.id and m.k = u.k and m.contact = u.contact`, table, q.arg(p.ref.Run), q.arg(string(p.ref.Channel)), q.arg(p.ref.Slice))
+	present := map[int64]bool{}
+	err = each(ctx, tx, text, q.args, func(rows *sql.Rows) error {
+		var contact int64
+		err := rows.Scan(&contact)
+		present[contact] = true
+		return err
+	})
+	return present, err
+}

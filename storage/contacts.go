@@ -1,0 +1,400 @@
+package storage
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sort"
+
+	"utskick/audience"
+)
+
+const contactColumns = `c.id, c.external_id, c.email, c.phone, c.first_name, c.last_name, c.locale, c.timezone, c.attributes,
+	c.basis, c.basis_evidence, c.created_at, c.updated_at`
+
+func scanContact(rows interface{ Scan(...any) error }) (audience.Contact, error) {
+	var c audience.Contact
+	var attributes []byte
+	var created, updated int64
+	err := rows.Scan(&c.ID, &c.ExternalID, &c.Email, &c.Phone, &c.FirstName, &c.LastName, &c.Locale, &c.TimeZone, &attributes,
+		&c.Basis, &c.BasisEvidence, &created, &updated)
+	if err != nil {
+		return c, err
+	}
+	c.CreatedAt, c.UpdatedAt = timeOf(created), timeOf(updated)
+	if len(attributes) > len("{}") {
+		err = json.Unmarshal(attributes, &c.Attributes)
+	}
+	return c, err
+}
+
+// SaveContacts implements [audience.Store]: it applies the rows in one
+// transaction, updating those whose external id is known. Consents of the rows
+// are written as grants; a wish is never lifted by a file.
+func (s *Store) SaveContacts(ctx context.Context, rows []audience.Row) (audience.Saved, error) {
+	var saved audience.Saved
+	err := s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		ids := make([]string, len(rows))
+		for i, r := range rows {
+			ids[i] = r.Contact.ExternalID
+		}
+		stored, err := s.contactsByExternalID(ctx, tx, ids)
+		if err != nil {
+			return fmt.Errorf("read the contacts that are there: %w", err)
+		}
+		var created, updated []audience.Contact
+		for _, r := range rows {
+			before, known := stored[r.Contact.ExternalID]
+			after, changed := r.Apply(before)
+			switch {
+			case !known:
+				created = append(created, after)
+			case changed:
+				updated = append(updated, after)
+			}
+		}
+		saved = audience.Saved{Created: len(created), Updated: len(updated), Unchanged: len(rows) - len(created) - len(updated)}
+		return s.writeContacts(ctx, tx, created, updated, stored, rows)
+	})
+	if err != nil {
+		return audience.Saved{}, fmt.Errorf("save %d contacts: %w", len(rows), err)
+	}
+	return saved, nil
+}
+
+func (s *Store) writeContacts(ctx context.Context, tx *sql.Tx, created, updated []audience.Contact, stored map[string]audience.Contact, rows []audience.Row) error {
+	if err := s.insertContacts(ctx, tx, created); err != nil {
+		return fmt.Errorf("insert: %w", err)
+	}
+	if err := s.updateContacts(ctx, tx, updated); err != nil {
+		return fmt.Errorf("update: %w", err)
+	}
+	changed := append(created, updated...)
+	if err := s.writeDevices(ctx, tx, changed, stored); err != nil {
+		return fmt.Errorf("devices: %w", err)
+	}
+	if err := s.writeAddressKeys(ctx, tx, changed); err != nil {
+		return fmt.Errorf("keys: %w", err)
+	}
+	if err := s.writeGrants(ctx, tx, rows); err != nil {
+		return fmt.Errorf("consents: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) contactsByExternalID(ctx context.Context, from queryer, ids []string) (map[string]audience.Contact, error) {
+	q := s.query()
+	text := `select ` + contactColumns + ` from ` + q.table("u", texts("external_id", ids)) + ` join contacts c on c.external_id = u.external_id`
+	out := make(map[string]audience.Contact, len(ids))
+	byID := map[int64]string{}
+	err := each(ctx, from, text, q.args, func(rows *sql.Rows) error {
+		c, err := scanContact(rows)
+		out[c.ExternalID], byID[c.ID] = c, c.ExternalID
+		return err
+	})
+	if err != nil || len(out) == 0 {
+		return out, err
+	}
+	devices, err := s.devicesOf(ctx, from, byID)
+	for id, list := range devices {
+		c := out[byID[id]]
+		c.Devices = list
+		out[byID[id]] = c
+	}
+	return out, err
+}
+
+func (s *Store) devicesOf(ctx context.Context, from queryer, contacts map[int64]string) (map[int64][]audience.Device, error) {
+	ids := make([]int64, 0, len(contacts))
+	for id := range contacts {
+		ids = append(ids, id)
+	}
+	q := s.query()
+	text := `select d.contact, d.id, d.token, d.active from ` + q.table("u", ints("id", ids)) + ` join devices d on d.contact = u.id order by d.id`
+	out := map[int64][]audience.Device{}
+	err := each(ctx, from, text, q.args, func(rows *sql.Rows) error {
+		var contact int64
+		var d audience.Device
+		err := rows.Scan(&contact, &d.ID, &d.Token, &d.Active)
+		out[contact] = append(out[contact], d)
+		return err
+	})
+	return out, err
+}
+
+// contactTable passes contacts as a table, with the keys of their addresses.
+func (s *Store) contactTable(q *query, contacts []audience.Contact) (string, error) {
+	n := len(contacts)
+	own, email, phone := make([]audience.Key, n), make([]audience.Key, n), make([]audience.Key, n)
+	var fields [10][]string
+	for i, c := range contacts {
+		own[i] = s.keyer.Key(audience.KindContact, c.ExternalID)
+		email[i], phone[i] = s.keyOf(audience.KindEmail, c.Email), s.keyOf(audience.KindPhone, c.Phone)
+		attributes, err := marshalAttributes(c.Attributes)
+		if err != nil {
+			return "", err
+		}
+		for j, v := range []string{c.ExternalID, c.Email, c.Phone, c.FirstName, c.LastName, c.Locale, c.TimeZone, attributes,
+			string(c.Basis), c.BasisEvidence} {
+			fields[j] = append(fields[j], v)
+		}
+	}
+	return q.table("u", keys("contact_k", own), keys("email_k", email), keys("phone_k", phone), texts("external_id", fields[0]),
+		texts("email", fields[1]), texts("phone", fields[2]), texts("first_name", fields[3]), texts("last_name", fields[4]),
+		texts("locale", fields[5]), texts("timezone", fields[6]), texts("attributes", fields[7]), texts("basis", fields[8]),
+		texts("basis_evidence", fields[9])), nil
+}
+
+// marshalAttributes writes attributes as a flat JSON object, names in order.
+func marshalAttributes(attributes map[string]string) (string, error) {
+	if len(attributes) == 0 {
+		return "{}", nil
+	}
+	b, err := json.Marshal(attributes)
+	return string(b), err
+}
+
+// keyOf returns the key of an address, or the zero key of an absent one.
+func (s *Store) keyOf(kind audience.Kind, address string) audience.Key {
+	if address == "" {
+		return audience.Key{}
+	}
+	return s.keyer.Key(kind, address)
+}
+
+// insertContacts writes new contacts and fills in their ids. They are written
+// in the order of their e-mail keys, which is the order in which they are sent.
+func (s *Store) insertContacts(ctx context.Context, tx *sql.Tx, contacts []audience.Contact) error {
+	if len(contacts) == 0 {
+		return nil
+	}
+	s.sortByEmailKey(contacts)
+	q := s.query()
+	table, err := s.contactTable(q, contacts)
+	if err != nil {
+		return err
+	}
+	now := q.cast(s.millis(), "bigint")
+	text := fmt.Sprintf(`insert into contacts (contact_k, email_k, phone_k, external_id, email, phone, first_name, last_name, locale,
+		timezone, attributes, basis, basis_evidence, created_at, updated_at)
+		select u.contact_k, u.email_k, u.phone_k, u.external_id, u.email, u.phone, u.first_name, u.last_name, u.locale, u.timezone,
+		u.attributes, u.basis, u.basis_evidence, %[2]s, %[2]s from %[1]s returning id, external_id`, table, now)
+	ids := make(map[string]int64, len(contacts))
+	err = each(ctx, tx, text, q.args, func(rows *sql.Rows) error {
+		var id int64
+		var external string
+		err := rows.Scan(&id, &external)
+		ids[external] = id
+		return err
+	})
+	for i := range contacts {
+		contacts[i].ID = ids[contacts[i].ExternalID]
+	}
+	return err
+}
+
+func (s *Store) sortByEmailKey(contacts []audience.Contact) {
+	ks := make(map[string]audience.Key, len(contacts))
+	for _, c := range contacts {
+		ks[c.ExternalID] = s.keyOf(audience.KindEmail, c.Email)
+	}
+	sort.Slice(contacts, func(i, j int) bool {
+		a, b := ks[contacts[i].ExternalID], ks[contacts[j].ExternalID]
+		return bytes.Compare(a[:], b[:]) < 0
+	})
+}
+
+func (s *Store) updateContacts(ctx context.Context, tx *sql.Tx, contacts []audience.Contact) error {
+	if len(contacts) == 0 {
+		return nil
+	}
+	q := s.query()
+	table, err := s.contactTable(q, contacts)
+	if err != nil {
+		return err
+	}
+	text := fmt.Sprintf(`update contacts set email = u.email, email_k = u.email_k, phone = u.phone, phone_k = u.phone_k,
+		first_name = u.first_name, last_name = u.last_name, locale = u.locale, timezone = u.timezone, attributes = u.attributes,
+		basis = u.basis, basis_evidence = u.basis_evidence, updated_at = %s from %s where contacts.external_id = u.external_id`,
+		q.cast(s.millis(), "bigint"), table)
+	_, err = tx.ExecContext(ctx, text, q.args...)
+	return err
+}
+
+// writeDevices makes each contact's devices those that she has now. The keys of
+// the others stay in address_keys.
+func (s *Store) writeDevices(ctx context.Context, tx *sql.Tx, contacts []audience.Contact, stored map[string]audience.Contact) error {
+	var owners []int64
+	var tokens []string
+	var ks []audience.Key
+	var gone []int64
+	for _, c := range contacts {
+		for _, d := range c.Devices {
+			owners, tokens = append(owners, c.ID), append(tokens, d.Token)
+			ks = append(ks, s.keyOf(audience.KindPush, d.Token))
+		}
+		for _, d := range stored[c.ExternalID].Devices {
+			if !hasToken(c.Devices, d.Token) {
+				gone = append(gone, d.ID)
+			}
+		}
+	}
+	if len(gone) > 0 {
+		q := s.query()
+		text := `delete from devices where id in (select u.id from ` + q.table("u", ints("id", gone)) + `)`
+		if _, err := tx.ExecContext(ctx, text, q.args...); err != nil {
+			return err
+		}
+	}
+	if len(owners) == 0 {
+		return nil
+	}
+	q := s.query()
+	now := q.cast(s.millis(), "bigint")
+	text := fmt.Sprintf(`insert into devices (contact, token, k, created_at, updated_at) select u.contact, u.token, u.k, %[2]s, %[2]s
+		from %[1]s where true on conflict (contact, k) do nothing`, q.table("u", ints("contact", owners), texts("token", tokens), keys("k", ks)), now)
+	_, err := tx.ExecContext(ctx, text, q.args...)
+	return err
+}
+
+func hasToken(devices []audience.Device, token string) bool {
+	for _, d := range devices {
+		if d.Token == token {
+			return true
+		}
+	}
+	return false
+}
+
+// writeAddressKeys remembers every key that the contacts have now.
+func (s *Store) writeAddressKeys(ctx context.Context, tx *sql.Tx, contacts []audience.Contact) error {
+	var owners []int64
+	var kinds []string
+	var ks []audience.Key
+	for _, c := range contacts {
+		for _, k := range s.keyer.ContactKeys(c) {
+			owners, kinds, ks = append(owners, c.ID), append(kinds, string(k.Kind)), append(ks, k.Key)
+		}
+	}
+	if len(owners) == 0 {
+		return nil
+	}
+	q := s.query()
+	now := q.cast(s.millis(), "bigint")
+	text := fmt.Sprintf(`insert into address_keys (k, contact, kind, first_seen) select u.k, u.contact, u.kind, %s from %s where true
+		on conflict (k, contact) do nothing`, now, q.table("u", ints("contact", owners), texts("kind", kinds), keys("k", ks)))
+	_, err := tx.ExecContext(ctx, text, q.args...)
+	return err
+}
+
+// writeGrants writes what the rows say of consents, for all senders.
+func (s *Store) writeGrants(ctx context.Context, tx *sql.Tx, rows []audience.Row) error {
+	var ks []audience.Key
+	var purposes []string
+	var granted []int64
+	for _, r := range rows {
+		k := s.keyer.Key(audience.KindContact, r.Contact.ExternalID)
+		for purpose, yes := range r.Consents {
+			ks, purposes = append(ks, k), append(purposes, purpose)
+			granted = append(granted, map[bool]int64{true: 1}[yes])
+		}
+	}
+	if len(ks) == 0 {
+		return nil
+	}
+	q := s.query()
+	now := q.cast(s.millis(), "bigint")
+	text := fmt.Sprintf(`insert into consents (contact_k, purpose, sender, granted, at, source, evidence)
+		select u.k, u.purpose, '*', u.granted = 1, %s, 'import', 'contacts file' from %s where true
+		on conflict (contact_k, purpose, sender) do update set granted = excluded.granted, at = excluded.at,
+		source = excluded.source, evidence = excluded.evidence where consents.granted <> excluded.granted`,
+		now, q.table("u", keys("k", ks), texts("purpose", purposes), ints("granted", granted)))
+	_, err := tx.ExecContext(ctx, text, q.args...)
+	return err
+}
+
+// RegisterAttributes makes attribute names known to templates.
+func (s *Store) RegisterAttributes(ctx context.Context, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	q := s.query()
+	now := q.cast(s.millis(), "bigint")
+	text := fmt.Sprintf(`insert into attributes (name, created_at) select u.name, %s from %s where true on conflict (name) do nothing`,
+		now, q.table("u", texts("name", names)))
+	if _, err := s.write.ExecContext(ctx, text, q.args...); err != nil {
+		return fmt.Errorf("register attributes: %w", err)
+	}
+	return nil
+}
+
+// Attributes returns the registered attribute names in order.
+func (s *Store) Attributes(ctx context.Context) ([]string, error) {
+	var names []string
+	err := each(ctx, s.read, `select name from attributes order by name`, nil, func(rows *sql.Rows) error {
+		var name string
+		err := rows.Scan(&name)
+		names = append(names, name)
+		return err
+	})
+	return names, err
+}
+
+// Contact returns a contact with its devices by external id, or ErrNotFound.
+func (s *Store) Contact(ctx context.Context, externalID string) (audience.Contact, error) {
+	found, err := s.contactsByExternalID(ctx, s.read, []string{externalID})
+	if err != nil {
+		return audience.Contact{}, fmt.Errorf("read a contact: %w", err)
+	}
+	c, ok := found[externalID]
+	if !ok {
+		return c, fmt.Errorf("contact %q: %w", externalID, ErrNotFound)
+	}
+	return c, nil
+}
+
+// Contacts returns up to limit contacts with an id above after, in id order,
+// without their devices.
+func (s *Store) Contacts(ctx context.Context, after int64, limit int) ([]audience.Contact, error) {
+	var out []audience.Contact
+	text := `select ` + contactColumns + ` from contacts c where c.id > $1 order by c.id limit $2`
+	err := each(ctx, s.read, text, []any{after, limit}, func(rows *sql.Rows) error {
+		c, err := scanContact(rows)
+		out = append(out, c)
+		return err
+	})
+	return out, err
+}
+
+// CountContacts returns how many contacts there are.
+func (s *Store) CountContacts(ctx context.Context) (n int64, err error) {
+	err = s.read.QueryRowContext(ctx, `select count(*) from contacts`).Scan(&n)
+	return n, err
+}
+
+// KeysOfContact returns every key that a contact has or had.
+func (s *Store) KeysOfContact(ctx context.Context, contact int64) ([]audience.Key, error) {
+	var ks []audience.Key
+	err := each(ctx, s.read, `select k from address_keys where contact = $1`, []any{contact}, func(rows *sql.Rows) error {
+		var k audience.Key
+		err := rows.Scan(&k)
+		ks = append(ks, k)
+		return err
+	})
+	return ks, err
+}
+
+// orNotFound turns the driver's word for no row into ours.
+func orNotFound(err error, format string, args ...any) error {
+	what := fmt.Sprintf(format, args...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("%s: %w", what, ErrNotFound)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}

@@ -1,0 +1,190 @@
+package storage
+
+import (
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"utskick/audience"
+)
+
+// dialect is what differs between the two engines in statements that are
+// otherwise the same.
+type dialect struct {
+	name  string // of the migrations folder
+	goose goose.Dialect
+}
+
+var (
+	postgres = dialect{name: "postgres", goose: goose.DialectPostgres}
+	sqlite   = dialect{name: "sqlite", goose: goose.DialectSQLite3}
+)
+
+// skipLockedOf keeps two doorbells from waiting for each other. SQLite has a
+// single writer, who waits for nobody.
+func (d dialect) skipLockedOf(table string) string {
+	if d.embedded() {
+		return ""
+	}
+	return d.updateOf(table) + " skip locked"
+}
+
+// sharedOf keeps the rows of a table from being changed until the transaction
+// ends, and updateOf keeps them for this transaction alone.
+func (d dialect) sharedOf(table string) string { return d.lock("share", table) }
+func (d dialect) updateOf(table string) string { return d.lock("update", table) }
+
+func (d dialect) lock(how, table string) string {
+	if d.embedded() {
+		return ""
+	}
+	return " for " + how + " of " + table
+}
+
+func sessionLocker() (lock.SessionLocker, error) { return lock.NewPostgresSessionLocker() }
+
+func (d dialect) embedded() bool { return d.name == sqlite.name }
+
+// query collects the arguments of a statement while its text is written.
+type query struct {
+	d    dialect
+	args []any
+}
+
+func (s *Store) query() *query { return &query{d: s.d} }
+
+// arg adds an argument and returns its placeholder.
+func (q *query) arg(v any) string {
+	if k, ok := v.(audience.Key); ok {
+		v = keyArg(k)
+	}
+	q.args = append(q.args, v)
+	return "$" + strconv.Itoa(len(q.args))
+}
+
+// cast adds an argument whose type the engine cannot tell from its place.
+func (q *query) cast(v any, sqlType string) string {
+	if q.d.embedded() && sqlType == "bytea" {
+		sqlType = "blob"
+	}
+	return "cast(" + q.arg(v) + " as " + sqlType + ")"
+}
+
+// column is one column of a table that is passed as arguments.
+type column struct {
+	name    string
+	keys    []audience.Key // NULL where zero
+	ints    []int64
+	texts   []string
+	pgType  string
+	rows    int
+	appendj func(b []byte, i int) []byte
+}
+
+func keys(name string, v []audience.Key) column {
+	return column{name: name, keys: v, pgType: "bytea", rows: len(v), appendj: func(b []byte, i int) []byte {
+		if v[i].IsZero() {
+			return append(b, "null"...)
+		}
+		b = append(b, '"')
+		b = hex.AppendEncode(b, v[i][:])
+		return append(b, '"')
+	}}
+}
+
+func ints(name string, v []int64) column {
+	return column{name: name, ints: v, pgType: "bigint", rows: len(v), appendj: func(b []byte, i int) []byte {
+		return strconv.AppendInt(b, v[i], 10)
+	}}
+}
+
+func texts(name string, v []string) column {
+	return column{name: name, texts: v, pgType: "text", rows: len(v), appendj: func(b []byte, i int) []byte {
+		quoted, err := json.Marshal(v[i])
+		if err != nil {
+			// A string can always be marshalled.
+			panic(err)
+		}
+		return append(b, quoted...)
+	}}
+}
+
+// table passes rows as a table that a statement can select from or join: one
+// array a column on Postgres, one JSON document on SQLite.
+func (q *query) table(alias string, columns ...column) string {
+	if q.d.embedded() {
+		return q.jsonTable(alias, columns)
+	}
+	var placeholders, names []string
+	for _, c := range columns {
+		placeholders = append(placeholders, q.arg(c.array())+"::"+c.pgType+"[]")
+		names = append(names, c.name)
+	}
+	return fmt.Sprintf("unnest(%s) as %s(%s)", strings.Join(placeholders, ", "), alias, strings.Join(names, ", "))
+}
+
+func (c column) array() any {
+	switch c.pgType {
+	case "bytea":
+		out := make([][]byte, len(c.keys))
+		for i := range c.keys {
+			out[i] = keyArg(c.keys[i])
+		}
+		return out
+	case "bigint":
+		return c.ints
+	default:
+		return c.texts
+	}
+}
+
+func (q *query) jsonTable(alias string, columns []column) string {
+	b := []byte{'['}
+	for i := range columns[0].rows {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, '[')
+		for j, c := range columns {
+			if j > 0 {
+				b = append(b, ',')
+			}
+			b = c.appendj(b, i)
+		}
+		b = append(b, ']')
+	}
+	b = append(b, ']')
+	var selected []string
+	for j, c := range columns {
+		value := fmt.Sprintf("value ->> %d", j)
+		if c.pgType == "bytea" {
+			value = "unhex(" + value + ")"
+		}
+		selected = append(selected, value+" as "+c.name)
+	}
+	return fmt.Sprintf("(select %s from json_each(%s)) as %s", strings.Join(selected, ", "), q.arg(string(b)), alias)
+}
+
+// keyArg is the stored form of a key: its bytes, or NULL. The key itself would
+// be taken for a UUID by the Postgres driver.
+func keyArg(k audience.Key) []byte {
+	if k.IsZero() {
+		return nil
+	}
+	return k[:]
+}
+
+// snapshot is the isolation in which all statements of a transaction see the
+// same state. SQLite's readers always do.
+func (d dialect) snapshot() sql.IsolationLevel {
+	if d.embedded() {
+		return sql.LevelDefault
+	}
+	return sql.LevelRepeatableRead
+}

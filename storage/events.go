@@ -1,0 +1,64 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"utskick/audience"
+	"utskick/suppression"
+	"utskick/tracking"
+)
+
+// startCommitters starts what gathers concurrent writes into one transaction.
+func (s *Store) startCommitters() {
+	s.wishes = newCommitter(suppression.ImportSize/4, s.commitWishes)
+	s.events = newCommitter(suppression.ImportSize, s.commitEvents)
+}
+
+// AppendEvent returns when the event is durable. An event that is already there
+// changes nothing.
+func (s *Store) AppendEvent(_ context.Context, e tracking.Event) error {
+	_, err := s.events.do(e)
+	return err
+}
+
+func (s *Store) commitEvents(events []tracking.Event) ([]struct{}, error) {
+	err := s.tx(context.Background(), func(ctx context.Context, tx *sql.Tx) error {
+		return s.insertEvents(ctx, tx, events)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("append %d events: %w", len(events), err)
+	}
+	return make([]struct{}, len(events)), nil
+}
+
+const millisADay = 24 * 60 * 60 * 1000
+
+// insertEvents writes events in one statement. Run, channel and contact come
+// from the ledger; an event of a group that is not there is left out, as it is
+// not one of this database's.
+func (s *Store) insertEvents(ctx context.Context, tx *sql.Tx, events []tracking.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	n := len(events)
+	days, ats, groups, links := make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n)
+	dedupes, types, ks := make([]string, n), make([]string, n), make([]audience.Key, n)
+	for i, e := range events {
+		ats[i] = millisOf(e.At)
+		days[i] = ats[i] / millisADay
+		dedupes[i], types[i], groups[i], ks[i], links[i] = e.Dedupe, string(e.Type), e.Group, e.Key, e.Link
+	}
+	q := s.query()
+	text := fmt.Sprintf(`insert into events (day, dedupe, at, type, run, grp, channel, k, contact, link)
+		select u.day, u.dedupe, u.at, u.type, g.run, g.id, g.channel, u.k,
+		(select m.contact from members m where m.grp = g.id and m.k = u.k), nullif(u.link, 0)
+		from %s join groups g on g.id = u.grp where true on conflict (day, dedupe) do nothing`,
+		q.table("u", ints("day", days), texts("dedupe", dedupes), ints("at", ats), texts("type", types),
+			ints("grp", groups), keys("k", ks), ints("link", links)))
+	if _, err := tx.ExecContext(ctx, text, q.args...); err != nil {
+		return fmt.Errorf("write events: %w", err)
+	}
+	return nil
+}

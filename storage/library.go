@@ -1,0 +1,208 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"utskick/dispatcher"
+	"utskick/templates"
+)
+
+// SaveSender writes a sender under its name. The record must have passed
+// templates.CheckSender.
+func (s *Store) SaveSender(ctx context.Context, sender templates.Sender) error {
+	record, err := json.Marshal(sender)
+	if err != nil {
+		return err
+	}
+	const text = `insert into senders (name, record, updated_at) values ($1, $2, $3)
+		on conflict (name) do update set record = excluded.record, updated_at = excluded.updated_at`
+	if _, err := s.write.ExecContext(ctx, text, sender.Name, string(record), s.millis()); err != nil {
+		return fmt.Errorf("save sender %q: %w", sender.Name, err)
+	}
+	return nil
+}
+
+// SenderByName implements [dispatcher.Library].
+func (s *Store) SenderByName(ctx context.Context, name string) (templates.Sender, error) {
+	var sender templates.Sender
+	var record []byte
+	err := s.read.QueryRowContext(ctx, `select record from senders where name = $1`, name).Scan(&record)
+	if err != nil {
+		return sender, orNotFound(err, "sender %q", name)
+	}
+	return sender, json.Unmarshal(record, &sender)
+}
+
+// Senders lists all senders by name.
+func (s *Store) Senders(ctx context.Context) ([]templates.Sender, error) {
+	var out []templates.Sender
+	err := each(ctx, s.read, `select record from senders order by name`, nil, func(rows *sql.Rows) error {
+		var record []byte
+		if err := rows.Scan(&record); err != nil {
+			return err
+		}
+		var sender templates.Sender
+		err := json.Unmarshal(record, &sender)
+		out = append(out, sender)
+		return err
+	})
+	return out, err
+}
+
+// SaveTemplate writes a new version of a template, with its link targets by
+// language, and returns it with its id and version. It must have passed
+// templates.Check.
+func (s *Store) SaveTemplate(ctx context.Context, t templates.Template, targets []string) (templates.Template, error) {
+	contents, err := json.Marshal(t.Contents)
+	if err != nil {
+		return t, err
+	}
+	err = s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		const insert = `insert into templates (name, channel, version, default_language, contents, created_at)
+			select cast($1 as text), $2, coalesce(max(version), 0) + 1, $3, $4, $5 from templates where name = $1 returning id, version`
+		err := tx.QueryRowContext(ctx, insert, t.Name, string(t.Channel), t.Default, string(contents), s.millis()).Scan(&t.ID, &t.Version)
+		if err != nil {
+			return err
+		}
+		for _, target := range targets {
+			const link = `insert into links (template, target) values ($1, $2) on conflict (template, target) do nothing`
+			if _, err := tx.ExecContext(ctx, link, t.ID, target); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return t, fmt.Errorf("save template %q: %w", t.Name, err)
+	}
+	return t, nil
+}
+
+const templateColumns = `t.id, t.name, t.channel, t.version, t.default_language, t.contents`
+
+func scanTemplate(row interface{ Scan(...any) error }) (templates.Template, error) {
+	var t templates.Template
+	var contents []byte
+	if err := row.Scan(&t.ID, &t.Name, &t.Channel, &t.Version, &t.Default, &contents); err != nil {
+		return t, err
+	}
+	return t, json.Unmarshal(contents, &t.Contents)
+}
+
+// TemplateByID implements [dispatcher.Library].
+func (s *Store) TemplateByID(ctx context.Context, id int64) (templates.Template, error) {
+	t, err := scanTemplate(s.read.QueryRowContext(ctx, `select `+templateColumns+` from templates t where t.id = $1`, id))
+	return t, orNotFound(err, "template %d", id)
+}
+
+// TemplateByName returns the newest version of a template, or ErrNotFound.
+func (s *Store) TemplateByName(ctx context.Context, name string) (templates.Template, error) {
+	const text = `select ` + templateColumns + ` from templates t where t.name = $1 order by t.version desc limit 1`
+	t, err := scanTemplate(s.read.QueryRowContext(ctx, text, name))
+	return t, orNotFound(err, "template %q", name)
+}
+
+// Templates lists the newest version of every template by name.
+func (s *Store) Templates(ctx context.Context) ([]templates.Template, error) {
+	var out []templates.Template
+	const text = `select ` + templateColumns + ` from templates t
+		where t.version = (select max(o.version) from templates o where o.name = t.name) order by t.name`
+	err := each(ctx, s.read, text, nil, func(rows *sql.Rows) error {
+		t, err := scanTemplate(rows)
+		out = append(out, t)
+		return err
+	})
+	return out, err
+}
+
+// LinkIDs implements [dispatcher.Library].
+func (s *Store) LinkIDs(ctx context.Context, template int64) (map[string]int64, error) {
+	ids := map[string]int64{}
+	err := each(ctx, s.read, `select target, id from links where template = $1`, []any{template}, func(rows *sql.Rows) error {
+		var target string
+		var id int64
+		err := rows.Scan(&target, &id)
+		ids[target] = id
+		return err
+	})
+	return ids, err
+}
+
+// LinkTarget returns where a stored link leads, or ErrNotFound.
+func (s *Store) LinkTarget(ctx context.Context, id int64) (target string, err error) {
+	err = s.read.QueryRowContext(ctx, `select target from links where id = $1`, id).Scan(&target)
+	return target, orNotFound(err, "link %d", id)
+}
+
+// CreateCampaign writes a new campaign, or returns ErrConflict when its name is
+// taken.
+func (s *Store) CreateCampaign(ctx context.Context, c dispatcher.Campaign) (dispatcher.Campaign, error) {
+	if err := c.Validate(); err != nil {
+		return c, err
+	}
+	if _, err := s.SenderByName(ctx, c.Sender); err != nil {
+		return c, err
+	}
+	for _, ch := range c.Channels {
+		if _, err := s.TemplateByName(ctx, ch.Template); err != nil {
+			return c, err
+		}
+	}
+	channels, err := json.Marshal(c.Channels)
+	if err != nil {
+		return c, err
+	}
+	now := s.millis()
+	const text = `insert into campaigns (name, sender, topic, channels, created_at) values ($1, $2, $3, $4, $5)
+		on conflict (name) do nothing returning id`
+	err = s.write.QueryRowContext(ctx, text, c.Name, c.Sender, c.Topic, string(channels), now).Scan(&c.ID)
+	if err != nil {
+		if errors.Is(err, sql.ErrNoRows) {
+			return c, fmt.Errorf("a campaign is already named %q: %w", c.Name, ErrConflict)
+		}
+		return c, fmt.Errorf("create campaign %q: %w", c.Name, err)
+	}
+	c.Created = timeOf(now)
+	return c, nil
+}
+
+const campaignColumns = `c.id, c.name, c.sender, c.topic, c.channels, c.created_at`
+
+func scanCampaign(row interface{ Scan(...any) error }) (dispatcher.Campaign, error) {
+	var c dispatcher.Campaign
+	var channels []byte
+	var created int64
+	if err := row.Scan(&c.ID, &c.Name, &c.Sender, &c.Topic, &channels, &created); err != nil {
+		return c, err
+	}
+	c.Created = timeOf(created)
+	return c, json.Unmarshal(channels, &c.Channels)
+}
+
+// lockCampaign reads a campaign and keeps others from launching it meanwhile.
+func (s *Store) lockCampaign(ctx context.Context, tx *sql.Tx, name string) (dispatcher.Campaign, error) {
+	text := `select ` + campaignColumns + ` from campaigns c where c.name = $1` + s.d.updateOf("c")
+	c, err := scanCampaign(tx.QueryRowContext(ctx, text, name))
+	return c, orNotFound(err, "campaign %q", name)
+}
+
+// CampaignByName returns a campaign, or ErrNotFound.
+func (s *Store) CampaignByName(ctx context.Context, name string) (dispatcher.Campaign, error) {
+	c, err := scanCampaign(s.read.QueryRowContext(ctx, `select `+campaignColumns+` from campaigns c where c.name = $1`, name))
+	return c, orNotFound(err, "campaign %q", name)
+}
+
+// Campaigns lists all campaigns, the newest first.
+func (s *Store) Campaigns(ctx context.Context) ([]dispatcher.Campaign, error) {
+	var out []dispatcher.Campaign
+	err := each(ctx, s.read, `select `+campaignColumns+` from campaigns c order by c.id desc`, nil, func(rows *sql.Rows) error {
+		c, err := scanCampaign(rows)
+		out = append(out, c)
+		return err
+	})
+	return out, err
+}

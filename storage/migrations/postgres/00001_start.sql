@@ -1,0 +1,276 @@
+-- Times are milliseconds since 1970, UTC. Keys are 16 bytes. Nothing is NULL
+-- unless its absence says something.
+
+-- +goose Up
+
+create table meta (
+    name  text primary key,
+    value text not null
+);
+
+-- Who people are.
+
+create table contacts (
+    id             bigint generated always as identity primary key,
+    external_id    text   not null unique,
+    contact_k      bytea  not null,
+    email          text   not null default '',
+    email_k        bytea,
+    phone          text   not null default '',
+    phone_k        bytea,
+    first_name     text   not null default '',
+    last_name      text   not null default '',
+    locale         text   not null default '',
+    timezone       text   not null default '',
+    attributes     text   not null default '{}',
+    basis          text   not null default '',
+    basis_evidence text   not null default '',
+    created_at     bigint not null,
+    updated_at     bigint not null
+);
+create index contacts_email_k on contacts (email_k) include (id);
+create index contacts_phone_k on contacts (phone_k) include (id);
+create index contacts_contact_k on contacts (contact_k) include (id);
+create index contacts_updated on contacts (updated_at);
+
+create table devices (
+    id         bigint generated always as identity primary key,
+    contact    bigint  not null references contacts (id) on delete cascade,
+    token      text    not null,
+    k          bytea   not null,
+    active     boolean not null default true,
+    created_at bigint  not null,
+    updated_at bigint  not null,
+    unique (contact, k)
+);
+create index devices_k on devices (k) include (contact);
+
+-- Every key that a contact has or had: an objection covers them all.
+create table address_keys (
+    k          bytea  not null,
+    contact    bigint not null,
+    kind       text   not null,
+    first_seen bigint not null,
+    primary key (k, contact)
+);
+create index address_keys_contact on address_keys (contact);
+
+create table attributes (
+    name       text primary key,
+    created_at bigint not null
+);
+
+-- What is said, and by whom.
+
+create table senders (
+    name       text primary key,
+    record     text   not null,
+    updated_at bigint not null
+);
+
+create table templates (
+    id               bigint generated always as identity primary key,
+    name             text   not null,
+    channel          text   not null,
+    version          bigint not null,
+    default_language text   not null,
+    contents         text   not null,
+    created_at       bigint not null,
+    unique (name, version)
+);
+
+create table links (
+    id       bigint generated always as identity primary key,
+    template bigint not null references templates (id),
+    target   text   not null,
+    unique (template, target)
+);
+
+create table campaigns (
+    id         bigint generated always as identity primary key,
+    name       text   not null unique,
+    sender     text   not null,
+    topic      text   not null,
+    channels   text   not null,
+    created_at bigint not null
+);
+
+-- The ledger.
+
+create table runs (
+    id          bigint generated always as identity primary key,
+    campaign    bigint  not null references campaigns (id),
+    state       text    not null check (state in ('scheduled', 'sending', 'paused', 'cancelling', 'cancelled', 'finished')),
+    reason      text    not null default '',
+    rev         bigint  not null default 1,
+    due_at      bigint  not null,
+    send_by     bigint  not null,
+    channels    text    not null,
+    planned     boolean not null default false,
+    created_at  bigint  not null,
+    started_at  bigint  not null default 0,
+    finished_at bigint  not null default 0
+);
+create index runs_campaign on runs (campaign);
+create index runs_open on runs (state, due_at) where state not in ('cancelled', 'finished');
+
+-- A slice is a range of keys: from k_lo, inclusive, to k_hi, exclusive; NULL is
+-- open. The closing slice of a channel has no range, and adds whoever moved.
+create table slices (
+    run        bigint  not null references runs (id),
+    channel    text    not null,
+    slice      bigint  not null,
+    k_lo       bytea,
+    k_hi       bytea,
+    closing    boolean not null default false,
+    planned_at bigint  not null default 0,
+    rung_at    bigint  not null default 0,
+    audience   bigint  not null default 0,
+    duplicates bigint  not null default 0,
+    primary key (run, channel, slice)
+);
+
+create table groups (
+    id       bigint generated always as identity primary key,
+    run      bigint not null references runs (id),
+    channel  text   not null,
+    slice    bigint not null,
+    sender   text   not null,
+    template bigint not null,
+    language text   not null,
+    variant  text   not null default '',
+    due_at   bigint not null,
+    parent   bigint not null default 0
+);
+create index groups_run on groups (run, channel, slice);
+
+create table members (
+    grp         bigint not null,
+    k           bytea  not null,
+    contact     bigint not null,
+    code        smallint,
+    cause       text,
+    provider_id text,
+    primary key (grp, k)
+);
+
+create table batches (
+    id         bigint generated always as identity primary key,
+    grp        bigint   not null,
+    run        bigint   not null,
+    channel    text     not null,
+    n          bigint   not null,
+    k_lo       bytea    not null,
+    k_hi       bytea    not null,
+    last_k     bytea,
+    claim_k    bytea,
+    settled    bigint   not null default 0,
+    state      smallint not null default 0, -- 0 ready, 1 calling, 2 done
+    fence      bigint   not null default 0,
+    nonce      bigint   not null default 0,
+    owner      text     not null default '',
+    beat_at    bigint   not null default 0,
+    not_before bigint   not null default 0,
+    rung_at    bigint   not null default 0,
+    attempts   bigint   not null default 0,
+    sent       bigint   not null default 0,
+    suppressed bigint   not null default 0,
+    failed     bigint   not null default 0,
+    in_doubt   bigint   not null default 0,
+    skipped    bigint   not null default 0,
+    moved      bigint   not null default 0,
+    check (settled = sent + suppressed + failed + in_doubt + skipped + moved),
+    check (state <> 2 or settled = n)
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
+create index batches_ready on batches (not_before) where state = 0;
+create index batches_calling on batches (channel) include (k_lo, k_hi) where state = 1;
+create index batches_open on batches (run) where state <> 2;
+create index batches_run on batches (run, channel);
+
+create table calls (
+    batch           bigint not null,
+    fence           bigint not null,
+    k_from          bytea,
+    k_to            bytea  not null,
+    t0              bigint not null,
+    suppression_ver bigint,
+    provider_id     text,
+    primary key (batch, fence)
+);
+
+-- Wishes and permissions.
+
+create table suppressions (
+    k          bytea   not null,
+    channel    text    not null,
+    topic      text    not null,
+    purpose    text    not null,
+    sender     text    not null,
+    cause      text    not null,
+    active     boolean not null,
+    source     text    not null,
+    evidence   text    not null,
+    expires_at bigint,
+    created_at bigint  not null,
+    updated_at bigint  not null,
+    ver        bigint  not null,
+    primary key (k, channel, topic, purpose, sender, cause)
+);
+create index suppressions_ver on suppressions (ver);
+
+-- One row, locked by every change, so that versions have no gaps.
+create table suppression_head (
+    id         bigint primary key check (id = 1),
+    ver        bigint not null,
+    generation bigint not null
+);
+insert into suppression_head (id, ver, generation) values (1, 0, 0);
+
+create table consents (
+    contact_k bytea   not null,
+    purpose   text    not null,
+    sender    text    not null,
+    granted   boolean not null,
+    at        bigint  not null,
+    source    text    not null,
+    evidence  text    not null,
+    notice    text    not null default '',
+    primary key (contact_k, purpose, sender)
+);
+
+-- What happened to messages.
+
+create table events (
+    day     bigint  not null, -- days since 1970, of the event's own time
+    dedupe  text    not null,
+    at      bigint  not null,
+    type    text    not null,
+    run     bigint  not null,
+    grp     bigint  not null,
+    channel text    not null,
+    k       bytea,
+    contact bigint,
+    link    bigint,
+    primary key (day, dedupe)
+) partition by range (day);
+create table events_rest partition of events default;
+create index events_run on events (run, channel, type);
+create index events_k on events (k) where k is not null;
+
+create table audit (
+    id     bigint generated always as identity primary key,
+    at     bigint not null,
+    actor  text   not null,
+    action text   not null,
+    object text   not null,
+    detail text   not null default ''
+);
+
+create table api_keys (
+    id         bigint generated always as identity primary key,
+    name       text   not null unique,
+    scope      text   not null,
+    hash       bytea  not null unique,
+    created_at bigint not null,
+    revoked_at bigint not null default 0
+);

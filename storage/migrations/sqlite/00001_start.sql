@@ -1,0 +1,274 @@
+-- The same tables as on Postgres; see there for what they mean.
+
+-- +goose Up
+
+create table meta (
+    name  text primary key,
+    value text not null
+);
+
+-- Who people are.
+
+create table contacts (
+    id             integer primary key autoincrement,
+    external_id    text   not null unique,
+    contact_k      blob  not null,
+    email          text   not null default '',
+    email_k        blob,
+    phone          text   not null default '',
+    phone_k        blob,
+    first_name     text   not null default '',
+    last_name      text   not null default '',
+    locale         text   not null default '',
+    timezone       text   not null default '',
+    attributes     text   not null default '{}',
+    basis          text   not null default '',
+    basis_evidence text   not null default '',
+    created_at     integer not null,
+    updated_at     integer not null
+);
+create index contacts_email_k on contacts (email_k);
+create index contacts_phone_k on contacts (phone_k);
+create index contacts_contact_k on contacts (contact_k);
+create index contacts_updated on contacts (updated_at);
+
+create table devices (
+    id         integer primary key autoincrement,
+    contact    integer  not null references contacts (id) on delete cascade,
+    token      text    not null,
+    k          blob   not null,
+    active     integer not null default 1,
+    created_at integer  not null,
+    updated_at integer  not null,
+    unique (contact, k)
+);
+create index devices_k on devices (k);
+
+-- Every key that a contact has or had: an objection covers them all.
+create table address_keys (
+    k          blob  not null,
+    contact    integer not null,
+    kind       text   not null,
+    first_seen integer not null,
+    primary key (k, contact)
+) without rowid;
+create index address_keys_contact on address_keys (contact);
+
+create table attributes (
+    name       text primary key,
+    created_at integer not null
+);
+
+-- What is said, and by whom.
+
+create table senders (
+    name       text primary key,
+    record     text   not null,
+    updated_at integer not null
+);
+
+create table templates (
+    id               integer primary key autoincrement,
+    name             text   not null,
+    channel          text   not null,
+    version          integer not null,
+    default_language text   not null,
+    contents         text   not null,
+    created_at       integer not null,
+    unique (name, version)
+);
+
+create table links (
+    id       integer primary key autoincrement,
+    template integer not null references templates (id),
+    target   text   not null,
+    unique (template, target)
+);
+
+create table campaigns (
+    id         integer primary key autoincrement,
+    name       text   not null unique,
+    sender     text   not null,
+    topic      text   not null,
+    channels   text   not null,
+    created_at integer not null
+);
+
+-- The ledger.
+
+create table runs (
+    id          integer primary key autoincrement,
+    campaign    integer  not null references campaigns (id),
+    state       text    not null check (state in ('scheduled', 'sending', 'paused', 'cancelling', 'cancelled', 'finished')),
+    reason      text    not null default '',
+    rev         integer  not null default 1,
+    due_at      integer  not null,
+    send_by     integer  not null,
+    channels    text    not null,
+    planned     integer not null default 0,
+    created_at  integer  not null,
+    started_at  integer  not null default 0,
+    finished_at integer  not null default 0
+);
+create index runs_campaign on runs (campaign);
+create index runs_open on runs (state, due_at) where state not in ('cancelled', 'finished');
+
+-- A slice is a range of keys: from k_lo, inclusive, to k_hi, exclusive; NULL is
+-- open. The closing slice of a channel has no range, and adds whoever moved.
+create table slices (
+    run        integer  not null references runs (id),
+    channel    text    not null,
+    slice      integer  not null,
+    k_lo       blob,
+    k_hi       blob,
+    closing    integer not null default 0,
+    planned_at integer  not null default 0,
+    rung_at    integer  not null default 0,
+    audience   integer  not null default 0,
+    duplicates integer  not null default 0,
+    primary key (run, channel, slice)
+) without rowid;
+
+create table groups (
+    id       integer primary key autoincrement,
+    run      integer not null references runs (id),
+    channel  text   not null,
+    slice    integer not null,
+    sender   text   not null,
+    template integer not null,
+    language text   not null,
+    variant  text   not null default '',
+    due_at   integer not null,
+    parent   integer not null default 0
+);
+create index groups_run on groups (run, channel, slice);
+
+create table members (
+    grp         integer not null,
+    k           blob  not null,
+    contact     integer not null,
+    code        integer,
+    cause       text,
+    provider_id text,
+    primary key (grp, k)
+) without rowid;
+
+create table batches (
+    id         integer primary key autoincrement,
+    grp        integer   not null,
+    run        integer   not null,
+    channel    text     not null,
+    n          integer   not null,
+    k_lo       blob    not null,
+    k_hi       blob    not null,
+    last_k     blob,
+    claim_k    blob,
+    settled    integer   not null default 0,
+    state      integer not null default 0, -- 0 ready, 1 calling, 2 done
+    fence      integer   not null default 0,
+    nonce      integer   not null default 0,
+    owner      text     not null default '',
+    beat_at    integer   not null default 0,
+    not_before integer   not null default 0,
+    rung_at    integer   not null default 0,
+    attempts   integer   not null default 0,
+    sent       integer   not null default 0,
+    suppressed integer   not null default 0,
+    failed     integer   not null default 0,
+    in_doubt   integer   not null default 0,
+    skipped    integer   not null default 0,
+    moved      integer   not null default 0,
+    check (settled = sent + suppressed + failed + in_doubt + skipped + moved),
+    check (state <> 2 or settled = n)
+);
+create index batches_ready on batches (not_before) where state = 0;
+create index batches_calling on batches (channel, k_lo, k_hi) where state = 1;
+create index batches_open on batches (run) where state <> 2;
+create index batches_run on batches (run, channel);
+
+create table calls (
+    batch           integer not null,
+    fence           integer not null,
+    k_from          blob,
+    k_to            blob  not null,
+    t0              integer not null,
+    suppression_ver integer,
+    provider_id     text,
+    primary key (batch, fence)
+) without rowid;
+
+-- Wishes and permissions.
+
+create table suppressions (
+    k          blob   not null,
+    channel    text    not null,
+    topic      text    not null,
+    purpose    text    not null,
+    sender     text    not null,
+    cause      text    not null,
+    active     integer not null,
+    source     text    not null,
+    evidence   text    not null,
+    expires_at integer,
+    created_at integer  not null,
+    updated_at integer  not null,
+    ver        integer  not null,
+    primary key (k, channel, topic, purpose, sender, cause)
+) without rowid;
+create index suppressions_ver on suppressions (ver);
+
+-- One row, locked by every change, so that versions have no gaps.
+create table suppression_head (
+    id         integer primary key check (id = 1),
+    ver        integer not null,
+    generation integer not null
+);
+insert into suppression_head (id, ver, generation) values (1, 0, 0);
+
+create table consents (
+    contact_k blob   not null,
+    purpose   text    not null,
+    sender    text    not null,
+    granted   integer not null,
+    at        integer  not null,
+    source    text    not null,
+    evidence  text    not null,
+    notice    text    not null default '',
+    primary key (contact_k, purpose, sender)
+) without rowid;
+
+-- What happened to messages.
+
+create table events (
+    day     integer  not null, -- days since 1970, of the event's own time
+    dedupe  text    not null,
+    at      integer  not null,
+    type    text    not null,
+    run     integer  not null,
+    grp     integer  not null,
+    channel text    not null,
+    k       blob,
+    contact integer,
+    link    integer,
+    primary key (day, dedupe)
+) without rowid;
+create index events_run on events (run, channel, type);
+create index events_k on events (k) where k is not null;
+
+create table audit (
+    id     integer primary key autoincrement,
+    at     integer not null,
+    actor  text   not null,
+    action text   not null,
+    object text   not null,
+    detail text   not null default ''
+);
+
+create table api_keys (
+    id         integer primary key autoincrement,
+    name       text   not null unique,
+    scope      text   not null,
+    hash       blob  not null unique,
+    created_at integer not null,
+    revoked_at integer not null default 0
+);

@@ -1,0 +1,307 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+
+	"utskick/audience"
+	"utskick/dispatcher"
+)
+
+// slicePlan is what planning a slice needs to know of its run.
+type slicePlan struct {
+	ref       dispatcher.SliceRef
+	low, high []byte // high nil: open
+	closing   bool
+	slices    int // of the channel, the closing one not counted
+
+	sender    string
+	template  int64
+	languages []string
+	fallback  string
+	due       int64
+	started   int64
+}
+
+// PlanSlice implements [dispatcher.Planning].
+func (s *Store) PlanSlice(ctx context.Context, ref dispatcher.SliceRef) error {
+	err := s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		p, err := s.slicePlan(ctx, tx, ref)
+		if err != nil || p == nil {
+			return err
+		}
+		var audienceSize, duplicates int64
+		if p.closing {
+			audienceSize, duplicates, err = s.planMoved(ctx, tx, p)
+		} else {
+			audienceSize, duplicates, err = s.planRange(ctx, tx, p)
+		}
+		if err != nil {
+			return err
+		}
+		const planned = `update slices set planned_at = $1, audience = $2, duplicates = $3 where run = $4 and channel = $5 and slice = $6`
+		_, err = tx.ExecContext(ctx, planned, s.millis(), audienceSize, duplicates, ref.Run, string(ref.Channel), ref.Slice)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("plan slice %d of run %d, %s: %w", ref.Slice, ref.Run, ref.Channel, err)
+	}
+	return nil
+}
+
+// slicePlan locks the slice and reads what is needed. It returns nil when the
+// slice is planned already or its run is to end. The run is locked against a
+// cancel until the slice is committed, so that a cancelled run never gets
+// another batch.
+func (s *Store) slicePlan(ctx context.Context, tx *sql.Tx, ref dispatcher.SliceRef) (*slicePlan, error) {
+	p := &slicePlan{ref: ref}
+	var state dispatcher.RunState
+	var channels string
+	text := `select r.state, r.due_at, r.started_at, r.channels, c.sender from runs r join campaigns c on c.id = r.campaign
+		where r.id = $1` + s.d.sharedOf("r")
+	if err := tx.QueryRowContext(ctx, text, ref.Run).Scan(&state, &p.due, &p.started, &channels, &p.sender); err != nil {
+		return nil, err
+	}
+	if state != dispatcher.Sending && state != dispatcher.Paused {
+		return nil, nil
+	}
+	var plannedAt int64
+	text = `select k_lo, k_hi, closing, planned_at from slices x where run = $1 and channel = $2 and slice = $3` + s.d.updateOf("x")
+	err := tx.QueryRowContext(ctx, text, ref.Run, string(ref.Channel), ref.Slice).Scan(&p.low, &p.high, &p.closing, &plannedAt)
+	if errors.Is(err, sql.ErrNoRows) || plannedAt > 0 {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	const count = `select count(*) from slices where run = $1 and channel = $2 and not closing`
+	if err := tx.QueryRowContext(ctx, count, ref.Run, string(ref.Channel)).Scan(&p.slices); err != nil {
+		return nil, err
+	}
+	return p, s.planLanguages(ctx, tx, p, channels)
+}
+
+func (s *Store) planLanguages(ctx context.Context, tx *sql.Tx, p *slicePlan, channels string) error {
+	var pinned []dispatcher.RunChannel
+	if err := json.Unmarshal([]byte(channels), &pinned); err != nil {
+		return err
+	}
+	for _, c := range pinned {
+		if c.Channel == p.ref.Channel {
+			p.template = c.Template
+		}
+	}
+	var contents string
+	const text = `select default_language, contents from templates where id = $1`
+	if err := tx.QueryRowContext(ctx, text, p.template).Scan(&p.fallback, &contents); err != nil {
+		return fmt.Errorf("template %d: %w", p.template, err)
+	}
+	var byLanguage map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(contents), &byLanguage); err != nil {
+		return fmt.Errorf("template %d: %w", p.template, err)
+	}
+	for language := range byLanguage {
+		p.languages = append(p.languages, language)
+	}
+	sort.Strings(p.languages)
+	return nil
+}
+
+// planRange plans the contacts whose address has a key in the slice, and those
+// without an address whose contact key lies in it.
+func (s *Store) planRange(ctx context.Context, tx *sql.Tx, p *slicePlan) (size, duplicates int64, err error) {
+	groups, err := s.makeGroups(ctx, tx, p)
+	if err != nil {
+		return 0, 0, err
+	}
+	q := s.query()
+	source := s.d.destinations(p.ref.Channel)
+	within := p.within(q, source.key)
+	var rows int64
+	if err := tx.QueryRowContext(ctx, `select count(*) from `+source.from+` where `+within, q.args...).Scan(&rows); err != nil {
+		return 0, 0, err
+	}
+	q = s.query()
+	insert := fmt.Sprintf(`insert into members (grp, k, contact) select %s, k, id from (%s) x order by 1, 2`,
+		p.groupOf(q, "locale", groups), source.distinct(p.within(q, source.key)))
+	members, err := affected(tx.ExecContext(ctx, insert, q.args...))
+	if err != nil {
+		return 0, 0, fmt.Errorf("write members: %w", err)
+	}
+	for _, language := range p.languages {
+		if err := s.makeBatches(ctx, tx, p, groups[language]); err != nil {
+			return 0, 0, err
+		}
+	}
+	without, err := s.planWithoutAddress(ctx, tx, p)
+	return rows + without, rows - members, err
+}
+
+// within is the condition that a key column lies in the slice.
+func (p *slicePlan) within(q *query, column string) string {
+	text := column + " >= " + q.arg(p.low)
+	if p.high != nil {
+		text += " and " + column + " < " + q.arg(p.high)
+	}
+	return text
+}
+
+// destinationsOf says where the destinations of a channel lie.
+type destinationsOf struct {
+	from    string
+	key     string
+	contact string // its id
+	d       dialect
+}
+
+func (d dialect) destinations(ch audience.Channel) destinationsOf {
+	switch ch {
+	case audience.Push:
+		return destinationsOf{"devices d join contacts c on c.id = d.contact and d.active", "d.k", "d.contact", d}
+	case audience.SMS:
+		return destinationsOf{"contacts c", "c.phone_k", "c.id", d}
+	default:
+		return destinationsOf{"contacts c", "c.email_k", "c.id", d}
+	}
+}
+
+// distinct selects one row a key: the contact with the lowest id stands for all
+// who share the address.
+func (o destinationsOf) distinct(condition string) string {
+	if o.d.embedded() {
+		// In a group, SQLite takes the other columns from the row of the minimum.
+		return fmt.Sprintf(`select %s as k, min(%s) as id, c.locale as locale from %s where %s group by %s`,
+			o.key, o.contact, o.from, condition, o.key)
+	}
+	return fmt.Sprintf(`select distinct on (%s) %s as k, %s as id, c.locale as locale from %s where %s order by %s, %s`,
+		o.key, o.key, o.contact, o.from, condition, o.key, o.contact)
+}
+
+// makeGroups makes a group for each language of the template. Those that stay
+// empty are left in place: they cost a row, and hold nobody.
+func (s *Store) makeGroups(ctx context.Context, tx *sql.Tx, p *slicePlan) (map[string]int64, error) {
+	groups := make(map[string]int64, len(p.languages))
+	for _, language := range p.languages {
+		id, err := s.makeGroup(ctx, tx, p, language)
+		if err != nil {
+			return nil, err
+		}
+		groups[language] = id
+	}
+	return groups, nil
+}
+
+func (s *Store) makeGroup(ctx context.Context, tx *sql.Tx, p *slicePlan, language string) (int64, error) {
+	const text = `insert into groups (run, channel, slice, sender, template, language, due_at)
+		values ($1, $2, $3, $4, $5, $6, $7) returning id`
+	var id int64
+	err := tx.QueryRowContext(ctx, text, p.ref.Run, string(p.ref.Channel), p.ref.Slice, p.sender, p.template, language, p.due).Scan(&id)
+	if err != nil {
+		return 0, fmt.Errorf("make a group: %w", err)
+	}
+	return id, nil
+}
+
+// groupOf is the expression for the group of a contact, by her language. It
+// chooses as templates.LanguageFor does: the locale's language if there is
+// content in it, else the template's default.
+func (p *slicePlan) groupOf(q *query, locale string, groups map[string]int64) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "case")
+	for _, language := range p.languages {
+		l := q.arg(language)
+		fmt.Fprintf(&b, " when lower(%s) = %s or lower(%s) like %s || '-%%' then cast(%s as bigint)", locale, l, locale, l, q.arg(groups[language]))
+	}
+	fmt.Fprintf(&b, " else cast(%s as bigint) end", q.arg(groups[p.fallback]))
+	return b.String()
+}
+
+// makeBatches cuts the members of a group into batches, in key order.
+func (s *Store) makeBatches(ctx context.Context, tx *sql.Tx, p *slicePlan, group int64) error {
+	text := fmt.Sprintf(`select k, rn, cnt from (select k, row_number() over (order by k) - 1 as rn, count(*) over () as cnt
+		from members where grp = $1) x where rn %% %[1]d = 0 or rn %% %[1]d = %[1]d - 1 or rn = cnt - 1 order by rn`, dispatcher.BatchSize)
+	var lows, highs []audience.Key
+	var sizes []int64
+	err := each(ctx, tx, text, []any{group}, func(rows *sql.Rows) error {
+		var k audience.Key
+		var rn, cnt int64
+		if err := rows.Scan(&k, &rn, &cnt); err != nil {
+			return err
+		}
+		if rn%dispatcher.BatchSize == 0 {
+			lows = append(lows, k)
+		}
+		if rn%dispatcher.BatchSize == dispatcher.BatchSize-1 || rn == cnt-1 {
+			highs, sizes = append(highs, k), append(sizes, rn%dispatcher.BatchSize+1)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("cut batches: %w", err)
+	}
+	if len(lows) == 0 {
+		return nil
+	}
+	q := s.query()
+	text = fmt.Sprintf(`insert into batches (grp, run, channel, n, k_lo, k_hi, not_before) select %s, %s, %s, u.n, u.lo, u.hi, %s from %s`,
+		q.cast(group, "bigint"), q.cast(p.ref.Run, "bigint"), q.cast(string(p.ref.Channel), "text"), q.cast(p.due, "bigint"),
+		q.table("u", ints("n", sizes), keys("lo", lows), keys("hi", highs)))
+	if _, err := tx.ExecContext(ctx, text, q.args...); err != nil {
+		return fmt.Errorf("write batches: %w", err)
+	}
+	return nil
+}
+
+// planWithoutAddress writes those who have no destination on the channel: in a
+// group of their own, under the key of the contact, settled when written.
+func (s *Store) planWithoutAddress(ctx context.Context, tx *sql.Tx, p *slicePlan) (int64, error) {
+	q := s.query()
+	group, err := s.makeGroup(ctx, tx, p, p.fallback)
+	if err != nil {
+		return 0, err
+	}
+	text := fmt.Sprintf(`insert into members (grp, k, contact, code, cause) select %s, c.contact_k, c.id, %d, '%s'
+		from contacts c where %s and %s order by c.contact_k`, q.cast(group, "bigint"), dispatcher.Skipped, dispatcher.CauseNoAddress,
+		p.within(q, "c.contact_k"), withoutDestination(p.ref.Channel))
+	n, err := affected(tx.ExecContext(ctx, text, q.args...))
+	if err != nil {
+		return 0, fmt.Errorf("write members without address: %w", err)
+	}
+	return n, s.closedBatch(ctx, tx, p, group)
+}
+
+func withoutDestination(ch audience.Channel) string {
+	switch ch {
+	case audience.Push:
+		return "not exists (select 1 from devices d where d.contact = c.id and d.active)"
+	case audience.SMS:
+		return "c.phone_k is null"
+	default:
+		return "c.email_k is null"
+	}
+}
+
+// closedBatch writes a batch that is born done over all members of a group.
+func (s *Store) closedBatch(ctx context.Context, tx *sql.Tx, p *slicePlan, group int64) error {
+	const text = `insert into batches (grp, run, channel, n, settled, skipped, k_lo, k_hi, last_k, state)
+		select $1, $2, $3, x.n, x.n, x.n, lo.k, hi.k, hi.k, 2 from
+		(select count(*) as n from members where grp = $1) x,
+		(select k from members where grp = $1 order by k limit 1) lo,
+		(select k from members where grp = $1 order by k desc limit 1) hi`
+	if _, err := tx.ExecContext(ctx, text, group, p.ref.Run, string(p.ref.Channel)); err != nil {
+		return fmt.Errorf("write the batch of those without address: %w", err)
+	}
+	return nil
+}
+
+func affected(res sql.Result, err error) (int64, error) {
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}

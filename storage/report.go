@@ -1,0 +1,131 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"utskick/audience"
+	"utskick/dispatcher"
+	"utskick/tracking"
+)
+
+// Report returns the report of the newest run of a campaign. It is one
+// consistent picture: all of it is read in one snapshot.
+func (s *Store) Report(ctx context.Context, campaign string) (dispatcher.Report, error) {
+	return s.report(ctx, campaign, true)
+}
+
+// Progress returns the report without causes and events, which is quick at any
+// size.
+func (s *Store) Progress(ctx context.Context, campaign string) (dispatcher.Report, error) {
+	return s.report(ctx, campaign, false)
+}
+
+func (s *Store) report(ctx context.Context, campaign string, whole bool) (dispatcher.Report, error) {
+	tx, err := s.read.BeginTx(ctx, &sql.TxOptions{Isolation: s.d.snapshot(), ReadOnly: true})
+	if err != nil {
+		return dispatcher.Report{}, fmt.Errorf("report: %w", err)
+	}
+	defer tx.Rollback() //nolint:errcheck // it only reads
+	const text = `select ` + runColumns + ` from runs r join campaigns c on c.id = r.campaign where c.name = $1 order by r.id desc limit 1`
+	run, err := scanRun(tx.QueryRowContext(ctx, text, campaign))
+	if err != nil {
+		return dispatcher.Report{}, orNotFound(err, "run of campaign %q", campaign)
+	}
+	r := dispatcher.Report{Campaign: campaign, Run: run.ID, State: run.State, Reason: run.Reason, Planned: run.Planned}
+	at := map[audience.Channel]*dispatcher.ChannelReport{}
+	for _, ch := range audience.Channels {
+		for _, c := range run.Channels {
+			if c.Channel == ch {
+				at[ch] = &dispatcher.ChannelReport{Channel: ch, Causes: map[string]map[string]int64{}}
+			}
+		}
+	}
+	steps := []func(context.Context, *sql.Tx, int64, map[audience.Channel]*dispatcher.ChannelReport) error{reportAudience, reportOutcomes}
+	if whole {
+		steps = append(steps, reportCauses, reportEvents)
+	}
+	for _, step := range steps {
+		if err := step(ctx, tx, run.ID, at); err != nil {
+			return r, fmt.Errorf("report of run %d: %w", run.ID, err)
+		}
+	}
+	for _, ch := range audience.Channels {
+		if c := at[ch]; c != nil {
+			c.Pending = c.Audience - c.Duplicates - c.Settled()
+			r.Channels = append(r.Channels, *c)
+		}
+	}
+	return r, nil
+}
+
+func reportAudience(ctx context.Context, tx *sql.Tx, run int64, at map[audience.Channel]*dispatcher.ChannelReport) error {
+	const text = `select channel, sum(audience), sum(duplicates) from slices where run = $1 group by channel`
+	return each(ctx, tx, text, []any{run}, func(rows *sql.Rows) error {
+		var ch audience.Channel
+		var size, duplicates int64
+		if err := rows.Scan(&ch, &size, &duplicates); err != nil {
+			return err
+		}
+		at[ch].Audience, at[ch].Duplicates = size, duplicates
+		return nil
+	})
+}
+
+func reportOutcomes(ctx context.Context, tx *sql.Tx, run int64, at map[audience.Channel]*dispatcher.ChannelReport) error {
+	const text = `select channel, sum(sent), sum(suppressed), sum(failed), sum(in_doubt), sum(skipped)
+		from batches where run = $1 group by channel`
+	return each(ctx, tx, text, []any{run}, func(rows *sql.Rows) error {
+		var ch audience.Channel
+		var sent, suppressed, failed, inDoubt, skipped int64
+		if err := rows.Scan(&ch, &sent, &suppressed, &failed, &inDoubt, &skipped); err != nil {
+			return err
+		}
+		c := at[ch]
+		c.Sent, c.Suppressed, c.Failed, c.InDoubt, c.Skipped = sent, suppressed, failed, inDoubt, skipped
+		return nil
+	})
+}
+
+func reportCauses(ctx context.Context, tx *sql.Tx, run int64, at map[audience.Channel]*dispatcher.ChannelReport) error {
+	const text = `select g.channel, m.code, m.cause, count(*) from groups g join members m on m.grp = g.id
+		where g.run = $1 and m.code is not null and m.cause is not null group by g.channel, m.code, m.cause`
+	return each(ctx, tx, text, []any{run}, func(rows *sql.Rows) error {
+		var ch audience.Channel
+		var code dispatcher.Code
+		var cause string
+		var n int64
+		if err := rows.Scan(&ch, &code, &cause, &n); err != nil {
+			return err
+		}
+		causes := at[ch].Causes
+		if causes[code.String()] == nil {
+			causes[code.String()] = map[string]int64{}
+		}
+		causes[code.String()][cause] = n
+		return nil
+	})
+}
+
+func reportEvents(ctx context.Context, tx *sql.Tx, run int64, at map[audience.Channel]*dispatcher.ChannelReport) error {
+	const text = `select channel, type, count(distinct k) + sum(case when k is null then 1 else 0 end)
+		from events where run = $1 group by channel, type`
+	return each(ctx, tx, text, []any{run}, func(rows *sql.Rows) error {
+		var ch audience.Channel
+		var kind tracking.EventType
+		var n int64
+		if err := rows.Scan(&ch, &kind, &n); err != nil {
+			return err
+		}
+		switch c := at[ch]; kind {
+		case tracking.Opens:
+			c.Opened = n
+		case tracking.Clicks:
+			c.Clicked = n
+		case tracking.Unsubscribes:
+			c.Unsubscribed = n
+		}
+		return nil
+	})
+}

@@ -1,0 +1,333 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"utskick/audience"
+	"utskick/suppression"
+	"utskick/tracking"
+)
+
+type wish = suppression.Wish
+
+// Record implements [suppression.Store]. Wishes that come at about the same
+// time share a transaction.
+func (s *Store) Record(_ context.Context, w suppression.Wish) (suppression.Recorded, error) {
+	return s.wishes.do(w)
+}
+
+// RecordAll implements [suppression.Store] in one transaction for all wishes.
+func (s *Store) RecordAll(_ context.Context, wishes []suppression.Wish) ([]suppression.Recorded, error) {
+	return s.commitWishes(wishes)
+}
+
+// commitWishes writes wishes in one transaction, then asks in a new statement
+// which claims cover the people in them. Asking within the transaction would
+// miss a claim that commits just before it.
+func (s *Store) commitWishes(wishes []wish) ([]suppression.Recorded, error) {
+	ctx := context.Background()
+	var people [][]audience.Key
+	var versions []int64
+	err := s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		var err error
+		if people, err = s.keysOfPeople(ctx, tx, wishes); err != nil {
+			return err
+		}
+		versions, err = s.writeWishes(ctx, tx, wishes, people)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	inFlight, err := s.claimsCovering(ctx, people)
+	if err != nil {
+		return nil, err
+	}
+	results := make([]suppression.Recorded, len(wishes))
+	for i := range wishes {
+		results[i] = suppression.Recorded{Version: versions[i], Keys: len(people[i]), InFlight: inFlight[i]}
+	}
+	return results, nil
+}
+
+// keysOfPeople returns, for each wish, the keys it is to be written for: its
+// own first, then every other key of whoever has or had it.
+func (s *Store) keysOfPeople(ctx context.Context, tx *sql.Tx, wishes []wish) ([][]audience.Key, error) {
+	people := make([][]audience.Key, len(wishes))
+	var own []audience.Key
+	var index []int64
+	for i, w := range wishes {
+		people[i] = []audience.Key{w.Entry.Key}
+		if w.Person {
+			own, index = append(own, w.Entry.Key), append(index, int64(i))
+		}
+	}
+	if len(own) == 0 {
+		return people, nil
+	}
+	q := s.query()
+	text := fmt.Sprintf(`select distinct u.i, other.k from %s
+		join address_keys mine on mine.k = u.k
+		join address_keys other on other.contact = mine.contact and other.k <> u.k`,
+		q.table("u", ints("i", index), keys("k", own)))
+	err := each(ctx, tx, text, q.args, func(rows *sql.Rows) error {
+		var i int64
+		var k audience.Key
+		if err := rows.Scan(&i, &k); err != nil {
+			return err
+		}
+		people[i] = append(people[i], k)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find the keys of the people: %w", err)
+	}
+	return people, nil
+}
+
+// writeWishes writes the entries and events and returns the version that each
+// wish ends at.
+func (s *Store) writeWishes(ctx context.Context, tx *sql.Tx, wishes []wish, people [][]audience.Key) ([]int64, error) {
+	var entries []suppression.Entry
+	var events []tracking.Event
+	for i, w := range wishes {
+		for _, k := range people[i] {
+			e := w.Entry
+			e.Key = k
+			entries = append(entries, e)
+		}
+	}
+	last, err := s.raiseHead(ctx, tx, len(entries))
+	if err != nil {
+		return nil, err
+	}
+	version := last - int64(len(entries))
+	for i := range entries {
+		entries[i].Version = version + int64(i) + 1
+	}
+	versions := make([]int64, len(wishes))
+	for i, w := range wishes {
+		version += int64(len(people[i]))
+		versions[i] = version
+		if w.Group != 0 {
+			events = append(events, tracking.Event{Type: tracking.Unsubscribes, At: s.now(), Group: w.Group,
+				Key: w.Entry.Key, Dedupe: fmt.Sprintf("wish-%d", version)})
+		}
+	}
+	if err := s.writeEntries(ctx, tx, entries); err != nil {
+		return nil, err
+	}
+	return versions, s.insertEvents(ctx, tx, events)
+}
+
+// raiseHead locks the head and takes n versions; it returns the last of them.
+func (s *Store) raiseHead(ctx context.Context, tx *sql.Tx, n int) (int64, error) {
+	var version int64
+	err := tx.QueryRowContext(ctx, `update suppression_head set ver = ver + $1 where id = 1 returning ver`, n).Scan(&version)
+	if err != nil {
+		return 0, fmt.Errorf("raise the suppression version: %w", err)
+	}
+	return version, nil
+}
+
+// writeEntries writes entries in one statement. Of two that are the same entry,
+// the later one stays: a statement cannot update a row twice.
+func (s *Store) writeEntries(ctx context.Context, tx *sql.Tx, entries []suppression.Entry) error {
+	entries = lastOfEach(entries)
+	n := len(entries)
+	ks, active, expires, versions := make([]audience.Key, n), make([]int64, n), make([]int64, n), make([]int64, n)
+	var fields [7][]string
+	for i, e := range entries {
+		ks[i], expires[i], versions[i] = e.Key, millisOf(e.ExpiresAt), e.Version
+		if e.Active {
+			active[i] = 1
+		}
+		for j, v := range []string{e.Channel, e.Topic, e.Purpose, e.Sender, string(e.Cause), e.Source, e.Evidence} {
+			fields[j] = append(fields[j], v)
+		}
+	}
+	q := s.query()
+	table := q.table("u", keys("k", ks), texts("channel", fields[0]), texts("topic", fields[1]), texts("purpose", fields[2]),
+		texts("sender", fields[3]), texts("cause", fields[4]), ints("active", active), texts("source", fields[5]),
+		texts("evidence", fields[6]), ints("expires_at", expires), ints("ver", versions))
+	now := q.arg(s.millis())
+	text := fmt.Sprintf(`insert into suppressions
+		(k, channel, topic, purpose, sender, cause, active, source, evidence, expires_at, created_at, updated_at, ver)
+		select u.k, u.channel, u.topic, u.purpose, u.sender, u.cause, u.active = 1, u.source, u.evidence,
+		nullif(u.expires_at, 0), cast(%[2]s as bigint), cast(%[2]s as bigint), u.ver from %[1]s where true
+		on conflict (k, channel, topic, purpose, sender, cause) do update set
+		active = excluded.active, source = excluded.source, evidence = excluded.evidence,
+		expires_at = excluded.expires_at, updated_at = excluded.updated_at, ver = excluded.ver`, table, now)
+	if _, err := tx.ExecContext(ctx, text, q.args...); err != nil {
+		return fmt.Errorf("write suppression entries: %w", err)
+	}
+	return nil
+}
+
+// lastOfEach drops entries that a later one in the list replaces.
+func lastOfEach(entries []suppression.Entry) []suppression.Entry {
+	type identity struct {
+		k                                      audience.Key
+		channel, topic, purpose, sender, cause string
+	}
+	at := make(map[identity]int, len(entries))
+	out := entries[:0:0]
+	for _, e := range entries {
+		id := identity{e.Key, e.Channel, e.Topic, e.Purpose, e.Sender, string(e.Cause)}
+		if i, ok := at[id]; ok {
+			out[i] = e
+			continue
+		}
+		at[id] = len(out)
+		out = append(out, e)
+	}
+	return out
+}
+
+// claimsCovering asks which open claims cover a key of each person.
+func (s *Store) claimsCovering(ctx context.Context, people [][]audience.Key) ([][]suppression.InFlight, error) {
+	var ks []audience.Key
+	var index []int64
+	for i := range people {
+		for _, k := range people[i] {
+			ks, index = append(ks, k), append(index, int64(i))
+		}
+	}
+	q := s.query()
+	text := fmt.Sprintf(`select distinct u.i, b.id, b.fence from %s
+		join batches b on b.state = 1 and b.k_lo <= u.k and b.k_hi >= u.k`,
+		q.table("u", ints("i", index), keys("k", ks)))
+	out := make([][]suppression.InFlight, len(people))
+	err := each(ctx, s.read, text, q.args, func(rows *sql.Rows) error {
+		var i int64
+		var f suppression.InFlight
+		if err := rows.Scan(&i, &f.Batch, &f.Fence); err != nil {
+			return err
+		}
+		out[i] = append(out[i], f)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find the claims in flight: %w", err)
+	}
+	return out, nil
+}
+
+// Open implements [suppression.Store].
+func (s *Store) Open(ctx context.Context, claims []suppression.InFlight) ([]suppression.InFlight, error) {
+	ids, fences := make([]int64, len(claims)), make([]int64, len(claims))
+	for i, c := range claims {
+		ids[i], fences[i] = c.Batch, c.Fence
+	}
+	q := s.query()
+	text := fmt.Sprintf(`select b.id, b.fence from %s join batches b on b.id = u.id and b.fence = u.fence and b.state = 1`,
+		q.table("u", ints("id", ids), ints("fence", fences)))
+	var open []suppression.InFlight
+	err := each(ctx, s.read, text, q.args, func(rows *sql.Rows) error {
+		var f suppression.InFlight
+		if err := rows.Scan(&f.Batch, &f.Fence); err != nil {
+			return err
+		}
+		open = append(open, f)
+		return nil
+	})
+	return open, err
+}
+
+// Matching implements [suppression.Index]. The version is read by the same
+// statement, so that it says exactly what the ruling knew.
+func (s *Store) Matching(ctx context.Context, scope suppression.Scope, ks []audience.Key) ([]suppression.Match, int64, error) {
+	ctx = context.WithoutCancel(ctx)
+	q := s.query()
+	rows := q.table("u", keys("k", ks))
+	condition := fmt.Sprintf(`x.k = u.k and x.active and (x.expires_at is null or x.expires_at > %s)
+		and x.channel in ('*', %s) and x.topic in ('*', %s) and x.purpose in ('*', %s) and x.sender in ('*', %s)`,
+		q.arg(s.millis()), q.arg(string(scope.Channel)), q.arg(scope.Topic), q.arg(string(scope.Purpose)), q.arg(scope.Sender))
+	blocked := fmt.Sprintf(`select x.k, x.cause from %s, lateral (select x.k, x.cause from suppressions x where %s offset 0) x`, rows, condition)
+	if s.d.embedded() {
+		blocked = fmt.Sprintf(`select x.k, x.cause from %s cross join suppressions x on %s`, rows, condition)
+	}
+	text := `select h.ver, m.k, m.cause from suppression_head h left join (` + blocked + `) m on true`
+	var matches []suppression.Match
+	var version int64
+	err := each(ctx, s.read, text, q.args, func(rows *sql.Rows) error {
+		var m suppression.Match
+		var cause sql.NullString
+		if err := rows.Scan(&version, &m.Key, &cause); err != nil {
+			return err
+		}
+		if cause.Valid {
+			m.Cause = suppression.Cause(cause.String)
+			matches = append(matches, m)
+		}
+		return nil
+	})
+	return matches, version, err
+}
+
+// Entries returns the entries of any of the keys, lifted and expired ones
+// included, newest first.
+func (s *Store) Entries(ctx context.Context, ks []audience.Key) ([]suppression.Entry, error) {
+	q := s.query()
+	text := fmt.Sprintf(`select %s from suppressions x where x.k in (select u.k from %s) order by x.ver desc`,
+		entryColumns, q.table("u", keys("k", ks)))
+	return s.entries(ctx, text, q.args)
+}
+
+// EachEntry calls f for every entry in the order of their versions.
+func (s *Store) EachEntry(ctx context.Context, f func(suppression.Entry) error) error {
+	return each(ctx, s.read, `select `+entryColumns+` from suppressions x order by x.ver`, nil, func(rows *sql.Rows) error {
+		e, err := scanEntry(rows)
+		if err != nil {
+			return err
+		}
+		return f(e)
+	})
+}
+
+const entryColumns = `x.k, x.channel, x.topic, x.purpose, x.sender, x.cause, x.active, x.source, x.evidence, x.expires_at, x.created_at, x.ver`
+
+func (s *Store) entries(ctx context.Context, text string, args []any) ([]suppression.Entry, error) {
+	var out []suppression.Entry
+	err := each(ctx, s.read, text, args, func(rows *sql.Rows) error {
+		e, err := scanEntry(rows)
+		out = append(out, e)
+		return err
+	})
+	return out, err
+}
+
+func scanEntry(rows *sql.Rows) (suppression.Entry, error) {
+	var e suppression.Entry
+	var expires sql.NullInt64
+	var created int64
+	err := rows.Scan(&e.Key, &e.Channel, &e.Topic, &e.Purpose, &e.Sender, &e.Cause, &e.Active, &e.Source, &e.Evidence,
+		&expires, &created, &e.Version)
+	e.CreatedAt = timeOf(created)
+	if expires.Valid {
+		e.ExpiresAt = timeOf(expires.Int64)
+	}
+	return e, err
+}
+
+// queryer is what *sql.DB and *sql.Tx share for reading.
+type queryer interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// each calls f for every row of a query.
+func each(ctx context.Context, from queryer, text string, args []any, f func(*sql.Rows) error) error {
+	rows, err := from.QueryContext(ctx, text, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := f(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}

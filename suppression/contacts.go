@@ -1,0 +1,50 @@
+package suppression
+
+import (
+	"context"
+
+	"utskick/audience"
+)
+
+// Contacts saves the contacts of a file and records what the file refuses: a
+// "no" to marketing, profiling or the sharing of ad lists is a withdrawal, and
+// binds like any other wish. (A "no" to a purpose that is opt-in leaves no
+// grant, which is enough.) It implements [audience.Store].
+type Contacts struct {
+	audience.Store
+	Register *Register
+	Keyer    *audience.Keyer
+}
+
+// SaveContacts returns when the rows are stored and their refusals acknowledged.
+func (c Contacts) SaveContacts(ctx context.Context, rows []audience.Row) (audience.Saved, error) {
+	saved, err := c.Store.SaveContacts(ctx, rows)
+	if err != nil {
+		return saved, err
+	}
+	var wishes []Wish
+	for _, r := range rows {
+		for purpose, granted := range r.Consents {
+			if !granted && !optIn(Purpose(purpose)) {
+				wishes = append(wishes, c.withdrawal(r, purpose))
+			}
+		}
+	}
+	for len(wishes) > 0 {
+		n := min(len(wishes), ImportSize)
+		if err := c.Register.RecordAll(ctx, wishes[:n]); err != nil {
+			return saved, err
+		}
+		wishes = wishes[n:]
+	}
+	return saved, nil
+}
+
+func (c Contacts) withdrawal(r audience.Row, purpose string) Wish {
+	return Wish{Person: true, Entry: Entry{Key: c.Keyer.Key(audience.KindContact, r.Contact.ExternalID), Channel: Any, Topic: Any,
+		Purpose: purpose, Sender: Any, Cause: Withdrawn, Active: true, Source: "import", Evidence: "contacts file"}}
+}
+
+// optIn says whether a purpose needs a grant, so that the absence of one
+// already is a no.
+func optIn(p Purpose) bool { return p == OpenTracking || p == AdTracking }

@@ -1,0 +1,134 @@
+package suppression
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"utskick/audience"
+)
+
+// Wish is one change of what a person allows: an entry to set or to lift.
+type Wish struct {
+	// Entry is the entry to write. Its Key is the one that the wish came with.
+	Entry Entry
+	// Person extends the wish to every key that the person who has Entry.Key
+	// has, or ever had: an objection is a person's, not an address's. Without
+	// it only Entry.Key is written, as for a mailbox that bounced.
+	Person bool
+	// Group is the group of the message whose link was used, 0 for none. The
+	// wish is then an event of that message too.
+	Group int64
+}
+
+// InFlight is a claim that may include the person of a wish.
+type InFlight struct {
+	Batch int64
+	Fence int64
+}
+
+// Recorded is what a store says of a committed wish.
+type Recorded struct {
+	Version  int64 // of the index, with this wish
+	Keys     int   // how many keys it was written for
+	InFlight []InFlight
+}
+
+// Store keeps wishes.
+type Store interface {
+	// Record commits the wish durably and then asks, in a new statement, which
+	// claims are open over a range that covers one of the person's keys.
+	Record(ctx context.Context, w Wish) (Recorded, error)
+	// RecordAll does the same for at most [ImportSize] wishes in one transaction.
+	RecordAll(ctx context.Context, wishes []Wish) ([]Recorded, error)
+	// Open returns those of the claims that still stand at their fence.
+	Open(ctx context.Context, claims []InFlight) ([]InFlight, error)
+}
+
+// Register takes wishes and acknowledges them.
+type Register struct {
+	store Store
+	clock Clock
+	pause func(time.Duration) <-chan time.Time
+}
+
+// NewRegister measures its waits on clock.
+func NewRegister(store Store, clock Clock) *Register {
+	return &Register{store: store, clock: clock, pause: time.After}
+}
+
+// pollEvery is how often an acknowledgement looks whether the claims it waits
+// for have ended. Most end within a few milliseconds.
+const pollEvery = 5 * time.Millisecond
+
+// Record returns when the wish is durable and no send to the person can be
+// started any more: every claim that was open when the wish was committed has
+// ended, or its permits are dead. Claims made later see the wish.
+//
+// When it returns an error, the wish is not acknowledged; it may be durable.
+func (r *Register) Record(ctx context.Context, w Wish) (Recorded, error) {
+	if err := w.Entry.Validate(); err != nil {
+		return Recorded{}, fmt.Errorf("this wish cannot be recorded: %w", err)
+	}
+	rec, err := r.store.Record(ctx, w)
+	if err != nil {
+		return Recorded{}, fmt.Errorf("record a wish: %w", err)
+	}
+	r.wait(ctx, rec.InFlight)
+	return rec, nil
+}
+
+// ImportSize is how many wishes are committed together at most: the head stays
+// locked meanwhile, and other wishes wait.
+const ImportSize = 1000
+
+// RecordAll records at most [ImportSize] wishes together, and returns as
+// [Register.Record] does.
+func (r *Register) RecordAll(ctx context.Context, wishes []Wish) error {
+	for i, w := range wishes {
+		if err := w.Entry.Validate(); err != nil {
+			return fmt.Errorf("wish %d of %d cannot be recorded: %w", i+1, len(wishes), err)
+		}
+	}
+	recorded, err := r.store.RecordAll(ctx, wishes)
+	if err != nil {
+		return fmt.Errorf("record %d wishes: %w", len(wishes), err)
+	}
+	var claims []InFlight
+	for _, rec := range recorded {
+		claims = append(claims, rec.InFlight...)
+	}
+	r.wait(ctx, claims)
+	return nil
+}
+
+// wait waits for the claims, WaitAtMost at the longest. It goes on when ctx
+// ends: whoever asks again must find the wait made.
+func (r *Register) wait(ctx context.Context, claims []InFlight) {
+	until := r.clock().Add(WaitAtMost)
+	for len(claims) > 0 {
+		left := time.Duration(until - r.clock())
+		if left <= 0 {
+			return
+		}
+		<-r.pause(min(pollEvery, left))
+		open, err := r.store.Open(context.WithoutCancel(ctx), claims)
+		if err == nil {
+			claims = open
+		}
+	}
+}
+
+// Provider records that a provider told us to leave an address alone.
+func Provider(key audience.Key, channel audience.Channel, cause Cause, evidence string) Wish {
+	return Wish{Entry: Entry{Key: key, Channel: string(channel), Topic: Any, Purpose: Any, Sender: Any,
+		Cause: cause, Active: true, Source: "provider", Evidence: evidence}}
+}
+
+// Unsubscribe records the use of the link in a message: no more direct
+// marketing on its channel, from any of our senders.
+func Unsubscribe(key audience.Key, channel audience.Channel, group int64) Wish {
+	return Wish{Person: true, Group: group, Entry: Entry{Key: key, Channel: string(channel), Topic: Any,
+		Purpose: string(Marketing), Sender: Any, Cause: Unsubscribed, Active: true, Source: "link",
+		Evidence: fmt.Sprintf("link in a message of group %d", group)}}
+}
