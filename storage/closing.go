@@ -20,37 +20,37 @@ type moved struct {
 
 // planMoved plans the closing slice: contacts whose key changed while the slices
 // were planned, so that they stood in none of them.
-func (s *Store) planMoved(ctx context.Context, tx *sql.Tx, p *slicePlan) (size, duplicates int64, err error) {
+func (s *Store) planMoved(ctx context.Context, tx *sql.Tx, p *slicePlan) (size int64, err error) {
 	groups, err := s.makeGroups(ctx, tx, p)
 	if err != nil {
-		return 0, 0, err
+		return 0, err
 	}
 	without, err := s.makeGroup(ctx, tx, p, p.fallback)
 	if err != nil {
-		return 0, 0, err
+		return 0, err
 	}
 	var after int64
 	for {
 		page, last, err := s.movedSince(ctx, tx, p, after)
 		if err != nil {
-			return 0, 0, err
+			return 0, err
 		}
 		if last == after {
 			break
 		}
 		after = last
-		n, dup, err := s.addMissing(ctx, tx, p, page, groups, without)
+		n, err := s.addMissing(ctx, tx, p, page, groups, without)
 		if err != nil {
-			return 0, 0, err
+			return 0, err
 		}
-		size, duplicates = size+n, duplicates+dup
+		size += n
 	}
 	for _, language := range p.languages {
 		if err := s.makeBatches(ctx, tx, p, groups[language]); err != nil {
-			return 0, 0, err
+			return 0, err
 		}
 	}
-	return size, duplicates, s.closedBatch(ctx, tx, p, without)
+	return size, s.closedBatch(ctx, tx, p, without)
 }
 
 // movedSince returns a page of contacts that were changed after the run began,
@@ -75,34 +75,34 @@ func (s *Store) movedSince(ctx context.Context, tx *sql.Tx, p *slicePlan, after 
 }
 
 // addMissing adds those of the page who are not in the run under any key that
-// they have or had.
-func (s *Store) addMissing(ctx context.Context, tx *sql.Tx, p *slicePlan, page []moved, groups map[string]int64, without int64) (size, duplicates int64, err error) {
+// they have or had, and returns how many. A contact whose address is in the run
+// already, under another contact, is no new member: her own slice may have
+// counted her as a duplicate.
+func (s *Store) addMissing(ctx context.Context, tx *sql.Tx, p *slicePlan, page []moved, groups map[string]int64, without int64) (size int64, err error) {
 	present, err := s.presentIn(ctx, tx, p, page)
 	if err != nil {
-		return 0, 0, err
+		return 0, err
 	}
 	for _, m := range page {
 		if present[m.contact] {
 			continue
 		}
-		size++
+		n := int64(1)
 		if m.key.IsZero() {
 			const insert = `insert into members (grp, k, contact, code, cause) values ($1, $2, $3, $4, $5)`
 			_, err = tx.ExecContext(ctx, insert, without, keyArg(m.own), m.contact, int(dispatcher.Skipped), string(dispatcher.CauseNoAddress))
 		} else {
-			var n int64
 			n, err = s.addMember(ctx, tx, p, m, groups)
-			duplicates += 1 - n
 		}
 		if err != nil {
-			return 0, 0, fmt.Errorf("add a moved member: %w", err)
+			return 0, fmt.Errorf("add a moved member: %w", err)
 		}
+		size += n
 	}
-	return size, duplicates, nil
+	return size, nil
 }
 
-// addMember adds a member unless its key is in the run already: then the
-// contact is a duplicate.
+// addMember adds a member unless its key is in the run already.
 func (s *Store) addMember(ctx context.Context, tx *sql.Tx, p *slicePlan, m moved, groups map[string]int64) (int64, error) {
 	q := s.query()
 	text := fmt.Sprintf(`insert into members (grp, k, contact) select %s, %s, %s where not exists

@@ -160,15 +160,18 @@ func (q *query) jsonTable(alias string, columns []column) string {
 		b = append(b, ']')
 	}
 	b = append(b, ']')
-	var selected []string
+	var selected, names []string
 	for j, c := range columns {
 		value := fmt.Sprintf("value ->> %d", j)
 		if c.pgType == "bytea" {
 			value = "unhex(" + value + ")"
 		}
-		selected = append(selected, value+" as "+c.name)
+		selected, names = append(selected, value+" as "+c.name), append(names, c.name)
 	}
-	return fmt.Sprintf("(select %s from json_each(%s)) as %s", strings.Join(selected, ", "), q.arg(string(b)), alias)
+	// Materialized, so that a join that looks things up in it builds an index
+	// instead of reading the document again for every row.
+	return fmt.Sprintf("(with rows as materialized (select %s from json_each(%s)) select %s from rows) as %s",
+		strings.Join(selected, ", "), q.arg(string(b)), strings.Join(names, ", "), alias)
 }
 
 // keyArg is the stored form of a key: its bytes, or NULL. The key itself would

@@ -37,7 +37,7 @@ func (s *Store) PlanSlice(ctx context.Context, ref dispatcher.SliceRef) error {
 		}
 		var audienceSize, duplicates int64
 		if p.closing {
-			audienceSize, duplicates, err = s.planMoved(ctx, tx, p)
+			audienceSize, err = s.planMoved(ctx, tx, p)
 		} else {
 			audienceSize, duplicates, err = s.planRange(ctx, tx, p)
 		}

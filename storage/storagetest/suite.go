@@ -1,0 +1,253 @@
+// Package storagetest is the suite that the store passes on every engine: what
+// the rest of the program relies on, whichever database is below.
+package storagetest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"utskick/audience"
+	"utskick/dispatcher"
+	"utskick/storage"
+	"utskick/suppression"
+	"utskick/templates"
+)
+
+// Engine opens fresh databases of one kind.
+type Engine struct {
+	Name string
+	// Config returns the place of a new, empty database.
+	Config func(t testing.TB) storage.Config
+}
+
+// Run runs the whole suite.
+func Run(t *testing.T, e Engine) {
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, *Env)
+	}{
+		{"contacts are created, updated and left alone", contactsUpsert},
+		{"keys of earlier addresses are remembered", earlierKeys},
+		{"a person's wish covers every key", wishCoversPerson},
+		{"versions have no gaps", versionsWithoutGaps},
+		{"entries match within their scope only", matchingScope},
+		{"lifting one cause leaves the others", liftingOneCause},
+		{"open claims are found by key range", claimsInFlight},
+		{"a run is planned once, everybody in one place", planning},
+		{"the closing slice adds whoever moved", closingSlice},
+		{"a batch is claimed once", claimOnce},
+		{"a run that is not sending or was edited is not claimed", claimNeedsRun},
+		{"settling counts and closes", settling},
+		{"moved members go on in another batch", movedMembers},
+		{"a swept claim is in doubt, and late evidence is taken", sweeping},
+		{"cancelling skips the rest", cancelling},
+		{"a campaign is launched once", launchOnce},
+		{"events are counted once", eventsOnce},
+		{"history tells ruling, version and events", historyTells},
+		{"API keys are found by hash until revoked", apiKeys},
+		{"templates keep their versions", templateVersions},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.test(t, Open(t, e)) })
+	}
+	t.Run("another pepper is refused", func(t *testing.T) { otherPepper(t, e) })
+	t.Run("a database that was not migrated is refused", func(t *testing.T) { notMigrated(t, e) })
+}
+
+// Env is a store on a fresh database, and the clock it reads.
+type Env struct {
+	*storage.Store
+	t     testing.TB
+	Keyer *audience.Keyer
+	Now   time.Time
+}
+
+// Pepper is the one that the suite uses.
+var Pepper = bytes.Repeat([]byte("pepper"), 8)
+
+// Open migrates and opens a fresh database.
+func Open(t testing.TB, e Engine) *Env {
+	t.Helper()
+	env := &Env{t: t, Now: time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)}
+	var err error
+	if env.Keyer, err = audience.NewKeyer(Pepper); err != nil {
+		t.Fatal(err)
+	}
+	c := e.Config(t)
+	c.Keyer, c.Now = env.Keyer, func() time.Time { return env.Now }
+	if err := storage.Migrate(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	if env.Store, err = storage.Open(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := env.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return env
+}
+
+func (e *Env) ctx() context.Context { return e.t.Context() }
+
+func (e *Env) must(err error) {
+	e.t.Helper()
+	if err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+// all is every field of a contact.
+const all = audience.FieldEmail | audience.FieldPhone | audience.FieldDevices | audience.FieldLocale | audience.FieldTimeZone |
+	audience.FieldFirstName | audience.FieldLastName | audience.FieldBasis | audience.FieldBasisEvidence
+
+// contact is a contact with a legal basis and an e-mail address.
+func contact(id, email string) audience.Contact {
+	return audience.Contact{ExternalID: id, Email: email, Locale: "sv-SE", Basis: audience.Consent, BasisEvidence: "form"}
+}
+
+func (e *Env) save(contacts ...audience.Contact) audience.Saved {
+	e.t.Helper()
+	rows := make([]audience.Row, len(contacts))
+	for i, c := range contacts {
+		rows[i] = audience.Row{Contact: c, Set: all}
+	}
+	saved, err := e.SaveContacts(e.ctx(), rows)
+	e.must(err)
+	return saved
+}
+
+func (e *Env) email(address string) audience.Key { return e.Keyer.Key(audience.KindEmail, address) }
+
+// mails saves n contacts with an e-mail address each.
+func (e *Env) mails(n int) {
+	e.t.Helper()
+	var page []audience.Contact
+	for i := range n {
+		page = append(page, contact(fmt.Sprintf("c%d", i), address(i)))
+		if len(page) == 1000 || i == n-1 {
+			e.save(page...)
+			page = nil
+		}
+	}
+}
+
+func address(i int) string { return fmt.Sprintf("c%d@example.com", i) }
+
+const campaign = "Höst"
+
+// library saves a sender, a template a channel, and a campaign over the
+// channels.
+func (e *Env) library(channels ...audience.Channel) {
+	e.t.Helper()
+	e.must(e.SaveSender(e.ctx(), templates.Sender{Name: "exempelbolaget", FromName: "Exempelbolaget", FromEmail: "nyheter@exempelbolaget.test"}))
+	c := dispatcher.Campaign{Name: campaign, Sender: "exempelbolaget", Topic: "newsletter"}
+	for _, ch := range channels {
+		name := "host-" + string(ch)
+		_, err := e.SaveTemplate(e.ctx(), templates.Template{Name: name, Channel: ch, Default: "sv",
+			Contents: map[string]templates.Content{"sv": {Subject: "Hej", HTML: "<p>Hej</p>", Text: "Hej"}, "en": {Subject: "Hi", HTML: "<p>Hi</p>", Text: "Hi"}}},
+			[]string{"https://www.exempelbolaget.test/a"})
+		e.must(err)
+		c.Channels = append(c.Channels, dispatcher.CampaignChannel{Channel: ch, Template: name})
+	}
+	_, err := e.CreateCampaign(e.ctx(), c)
+	e.must(err)
+}
+
+// launch launches the campaign and starts its run.
+func (e *Env) launch() dispatcher.Run {
+	e.t.Helper()
+	run, err := e.LaunchRun(e.ctx(), campaign, dispatcher.Launch{})
+	e.must(err)
+	n, err := e.StartDueRuns(e.ctx())
+	e.must(err)
+	if n != 1 {
+		e.t.Fatalf("%d runs started, want 1", n)
+	}
+	return run
+}
+
+// plan plans every slice that is rung, until none is.
+func (e *Env) plan() {
+	e.t.Helper()
+	for {
+		refs, err := e.RingSlices(e.ctx(), 100)
+		e.must(err)
+		if len(refs) == 0 {
+			_, err := e.FinishRuns(e.ctx())
+			e.must(err)
+			return
+		}
+		for _, r := range refs {
+			e.must(e.PlanSlice(e.ctx(), r))
+		}
+	}
+}
+
+// batches rings for all batches of a channel that are ready and returns them.
+func (e *Env) batches(ch audience.Channel) []dispatcher.Batch {
+	e.t.Helper()
+	refs, err := e.RingBatches(e.ctx(), ch, 1000)
+	e.must(err)
+	var out []dispatcher.Batch
+	for _, r := range refs {
+		b, err := e.Batch(e.ctx(), r.ID)
+		e.must(err)
+		out = append(out, b)
+	}
+	return out
+}
+
+// claimOf returns the claim of the first n members of a batch, and their keys.
+func (e *Env) claimOf(b dispatcher.Batch, n int) (dispatcher.Claim, []audience.Key) {
+	e.t.Helper()
+	members, err := e.Members(e.ctx(), b, n)
+	e.must(err)
+	if len(members) == 0 {
+		e.t.Fatal("the batch has no unsettled members")
+	}
+	var ks []audience.Key
+	for _, m := range members {
+		ks = append(ks, m.Key)
+	}
+	return dispatcher.Claim{Batch: b.ID, Fence: b.Fence, Run: b.Run, Rev: b.Rev, Nonce: 1, Owner: "test", From: b.Last, Through: ks[len(ks)-1]}, ks
+}
+
+// settlementOf settles a claim with everybody sent.
+func settlementOf(b dispatcher.Batch, c dispatcher.Claim, ks []audience.Key) dispatcher.Settlement {
+	return dispatcher.Settlement{Batch: b.ID, Group: b.Group, Fence: c.Fence + 1, Members: len(ks), Through: c.Through, Version: 1}
+}
+
+// report returns the channel's report, reconciled.
+func (e *Env) report(ch audience.Channel) dispatcher.ChannelReport {
+	e.t.Helper()
+	r, err := e.Report(e.ctx(), campaign)
+	e.must(err)
+	e.must(r.Reconcile())
+	for _, c := range r.Channels {
+		if c.Channel == ch {
+			return c
+		}
+	}
+	e.t.Fatalf("the report has no %s", ch)
+	return dispatcher.ChannelReport{}
+}
+
+// objection is a wish of a whole person against marketing by e-mail.
+func objection(k audience.Key) suppression.Wish { return suppression.Unsubscribe(k, audience.Email, 0) }
+
+var marketing = suppression.Scope{Channel: audience.Email, Topic: "newsletter", Sender: "exempelbolaget", Purpose: suppression.Marketing}
+
+func (e *Env) blocked(scope suppression.Scope, ks ...audience.Key) map[audience.Key]suppression.Cause {
+	e.t.Helper()
+	matches, _, err := e.Matching(e.ctx(), scope, ks)
+	e.must(err)
+	out := map[audience.Key]suppression.Cause{}
+	for _, m := range matches {
+		out[m.Key] = m.Cause
+	}
+	return out
+}
