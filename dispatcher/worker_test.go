@@ -1,0 +1,395 @@
+package dispatcher_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"utskick/audience"
+	"utskick/channels"
+	"utskick/dispatcher"
+	"utskick/suppression"
+	"utskick/templates"
+	"utskick/tracking"
+)
+
+func key(b byte) audience.Key { return audience.Key{b} }
+
+// ledger is a fake of one batch, which remembers the order of the protocol.
+type ledger struct {
+	batch   dispatcher.Batch
+	members []dispatcher.Member
+	blocked []suppression.Match
+
+	steps     []string
+	settled   []dispatcher.Settlement
+	evidence  []dispatcher.Exception
+	paused    string
+	closed    dispatcher.Cause
+	retryAt   time.Time
+	claimErr  error
+	checkErr  error
+	settleErr []error
+}
+
+func (l *ledger) did(step string) { l.steps = append(l.steps, step) }
+
+func (l *ledger) Batch(context.Context, int64) (dispatcher.Batch, error) { return l.batch, nil }
+
+func (l *ledger) Members(_ context.Context, _ dispatcher.Batch, limit int) ([]dispatcher.Member, error) {
+	l.did("read")
+	return l.members[:min(limit, len(l.members))], nil
+}
+
+func (l *ledger) Claim(context.Context, dispatcher.Claim) error {
+	l.did("claim")
+	return l.claimErr
+}
+
+func (l *ledger) Matching(context.Context, suppression.Scope, []audience.Key) ([]suppression.Match, int64, error) {
+	l.did("check")
+	return l.blocked, 7, l.checkErr
+}
+
+func (l *ledger) Release(_ context.Context, _ dispatcher.Claim, at time.Time) error {
+	l.did("release")
+	l.retryAt = at
+	return nil
+}
+
+func (l *ledger) Settle(_ context.Context, s dispatcher.Settlement) (dispatcher.Progress, error) {
+	l.did("settle")
+	if len(l.settleErr) > 0 {
+		err := l.settleErr[0]
+		l.settleErr = l.settleErr[1:]
+		return dispatcher.Progress{}, err
+	}
+	l.settled = append(l.settled, s)
+	l.members = l.members[s.Members:]
+	l.batch.Fence++
+	return dispatcher.Progress{Done: len(l.members) == 0}, nil
+}
+
+func (l *ledger) CloseRest(_ context.Context, _ dispatcher.Batch, _ dispatcher.Code, cause dispatcher.Cause) error {
+	l.did("close")
+	l.closed = cause
+	return nil
+}
+
+func (l *ledger) Beat(context.Context, int64, int64) error { return nil }
+
+func (l *ledger) Evidence(_ context.Context, _ int64, sent []dispatcher.Exception) error {
+	l.did("evidence")
+	l.evidence = sent
+	return nil
+}
+
+func (l *ledger) PauseRun(_ context.Context, _ int64, reason string) error {
+	l.did("pause")
+	l.paused = reason
+	return nil
+}
+
+func (l *ledger) Record(_ context.Context, w suppression.Wish) (suppression.Recorded, error) {
+	l.did("suppress " + string(w.Entry.Cause))
+	return suppression.Recorded{}, nil
+}
+
+func (l *ledger) TemplateByID(context.Context, int64) (templates.Template, error) {
+	return templates.Template{Name: "t", Channel: audience.SMS, Default: "sv", Contents: map[string]templates.Content{"sv": {Text: "Hej {{ contact.first_name }}"}}}, nil
+}
+
+func (l *ledger) SenderByName(context.Context, string) (templates.Sender, error) {
+	return templates.Sender{Name: "s", FromName: "Exempelbolaget", FromEmail: "a@exempelbolaget.test", PostalAddress: "Exempelgatan 1",
+		Site: "https://www.exempelbolaget.test", SMSSender: "+46701740699"}, nil
+}
+
+func (l *ledger) LinkIDs(context.Context, int64) (map[string]int64, error) { return nil, nil }
+
+// provider answers as it is told, and notes whom it was allowed to send to.
+type provider struct {
+	ledger  *ledger
+	perCall int
+	answers []channels.Result // by row; Accepted where there is none
+	sent    []audience.Key
+}
+
+func (p *provider) Name() string              { return "fake" }
+func (p *provider) Channel() audience.Channel { return audience.SMS }
+func (p *provider) PerCall() int              { return p.perCall }
+func (p *provider) Close() error              { return nil }
+
+func (p *provider) Prepare(_ context.Context, d channels.Draft) (channels.Call, error) {
+	p.ledger.did("prepare")
+	return call{p, d}, nil
+}
+
+type call struct {
+	*provider
+	draft channels.Draft
+}
+
+func (c call) Send(_ context.Context, permits []*suppression.Permit) []channels.Result {
+	c.ledger.did("send")
+	out := make([]channels.Result, len(permits))
+	for i, permit := range permits {
+		if permit == nil {
+			continue
+		}
+		out[i].Class = channels.Accepted
+		if i < len(c.answers) {
+			out[i] = c.answers[i]
+		}
+		c.sent = append(c.sent, c.draft.Keys[i])
+	}
+	c.provider.sent = c.sent
+	return out
+}
+
+var now = time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+
+// worker is a worker over n members, all with a basis.
+func worker(t *testing.T, n int, perCall int) (*dispatcher.Worker, *ledger, *provider) {
+	t.Helper()
+	l := &ledger{batch: dispatcher.Batch{BatchRef: dispatcher.BatchRef{ID: 1, Fence: 3, Channel: audience.SMS}, Group: 9, Run: 5, Rev: 1,
+		RunState: dispatcher.Sending, SendBy: now.Add(time.Hour), Ready: true, Sender: "s", Template: 1, Language: "sv", Topic: "offer", High: key(255)}}
+	for i := range n {
+		k := key(byte(i + 1))
+		l.members = append(l.members, dispatcher.Member{Key: k, Candidate: suppression.NewCandidate(k, key(byte(100+i)), true, "x"), Recipient: templates.Recipient{Key: k}})
+	}
+	p := &provider{ledger: l, perCall: perCall}
+	signer, err := tracking.NewSigner(make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := dispatcher.NewWorker(dispatcher.Config{Ledger: l, Library: l, Gate: suppression.NewGate(l, suppression.SystemClock), Suppressor: l,
+		Providers: map[audience.Channel]channels.Provider{audience.SMS: p}, Signer: signer, PublicURL: "https://u.exempelbolaget.test",
+		Owner: "test", Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler)})
+	return w, l, p
+}
+
+func dispatch(t *testing.T, w *dispatcher.Worker) error {
+	t.Helper()
+	return w.Dispatch(t.Context(), dispatcher.BatchRef{ID: 1, Fence: 3, Channel: audience.SMS})
+}
+
+func expectSteps(t *testing.T, l *ledger, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(want, l.steps); diff != "" {
+		t.Errorf("steps: %s", diff)
+	}
+}
+
+func TestProtocolOrder(t *testing.T) {
+	w, l, p := worker(t, 4, 1000)
+	l.members[1].Gone = true
+	l.blocked = []suppression.Match{{Key: key(3), Cause: suppression.Objected}}
+	if err := dispatch(t, w); err != nil {
+		t.Fatal(err)
+	}
+	expectSteps(t, l, "read", "prepare", "claim", "check", "send", "settle")
+	if diff := cmp.Diff([]audience.Key{key(1), key(4)}, p.sent); diff != "" {
+		t.Errorf("sent: %s", diff)
+	}
+	s := l.settled[0]
+	want := []dispatcher.Exception{{Key: key(2), Code: dispatcher.Skipped, Cause: dispatcher.CauseAddressChanged},
+		{Key: key(3), Code: dispatcher.Suppressed, Cause: "objected"}}
+	if diff := cmp.Diff(want, s.Exceptions); diff != "" || s.Members != 4 || s.Through != key(4) || s.Fence != 4 || s.Version != 7 || s.Group != 9 {
+		t.Errorf("settlement %+v: %s", s, diff)
+	}
+}
+
+// TestAnswers is the table of docs/states.md: what each class of answer means.
+func TestAnswers(t *testing.T) {
+	accepted := channels.Result{Class: channels.Accepted, ProviderID: "id"}
+	for _, c := range []struct {
+		name   string
+		answer channels.Result
+		want   dispatcher.Exception // of the second member
+		moved  bool
+		paused string
+		steps  []string
+	}{
+		{name: "accepted", answer: accepted, want: dispatcher.Exception{Key: key(2), Code: dispatcher.Sent, ProviderID: "id"}},
+		{name: "in doubt", answer: channels.Result{Class: channels.InDoubt, Reason: channels.ReasonTimeout},
+			want: dispatcher.Exception{Key: key(2), Code: dispatcher.InDoubt, Cause: dispatcher.CauseNoAnswer}},
+		{name: "server error", answer: channels.Result{Class: channels.InDoubt, Reason: channels.ReasonServerError},
+			want: dispatcher.Exception{Key: key(2), Code: dispatcher.InDoubt, Cause: dispatcher.CauseServer}},
+		{name: "refused", answer: channels.Result{Class: channels.Refused, Reason: "unknown_address", Suppress: suppression.Bounced},
+			want: dispatcher.Exception{Key: key(2), Code: dispatcher.Failed, Cause: dispatcher.CauseRefused}, steps: []string{"suppress bounced"}},
+		{name: "too large alone", answer: channels.Result{Class: channels.Refused, Reason: channels.ReasonTooLarge},
+			want: dispatcher.Exception{Key: key(2), Code: dispatcher.Failed, Cause: dispatcher.CauseTooLarge}},
+		{name: "not taken", answer: channels.Result{Class: channels.NotTaken, Pause: time.Minute}, moved: true},
+		{name: "expired", answer: channels.Result{}, moved: true},
+		{name: "rejected", answer: channels.Result{Class: channels.Rejected, Reason: "bad_request"}, moved: true, paused: "fake answered bad_request", steps: []string{"pause"}},
+		{name: "too large together", answer: channels.Result{Class: channels.TooLarge}, moved: true, paused: "fake answered too_large", steps: []string{"pause"}},
+		{name: "held", answer: channels.Result{Class: channels.Hold, Reason: "bad_credentials"}, moved: true, paused: "fake answered bad_credentials", steps: []string{"pause"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w, l, p := worker(t, 2, 1)
+			p.answers = []channels.Result{accepted, c.answer}
+			if err := dispatch(t, w); err != nil {
+				t.Fatal(err)
+			}
+			expectSteps(t, l, append([]string{"read", "prepare", "claim", "check", "send", "settle"}, c.steps...)...)
+			s := l.settled[0]
+			got := slices.IndexFunc(s.Exceptions, func(e dispatcher.Exception) bool { return e.Key == key(2) })
+			if c.moved {
+				if got >= 0 || len(s.Moved) != 1 || s.Moved[0] != key(2) || s.RetryAt.Sub(now) < c.answer.Pause {
+					t.Errorf("settlement: %+v", s)
+				}
+			} else if got < 0 || s.Exceptions[got] != c.want || len(s.Moved) != 0 {
+				t.Errorf("settlement: %+v", s)
+			}
+			if l.paused != c.paused {
+				t.Errorf("paused: %q, want %q", l.paused, c.paused)
+			}
+		})
+	}
+}
+
+func TestNothingTakenIsReleased(t *testing.T) {
+	for _, answer := range []channels.Result{{Class: channels.NotTaken, Pause: time.Minute}, {}, {Class: channels.Hold, Pause: time.Minute}} {
+		w, l, p := worker(t, 3, 1000)
+		p.answers = []channels.Result{answer, answer, answer}
+		l.blocked = []suppression.Match{{Key: key(3), Cause: suppression.Objected}}
+		if err := dispatch(t, w); err != nil {
+			t.Fatal(err)
+		}
+		if l.steps[5] != "release" || len(l.settled) > 0 || l.retryAt.Before(now.Add(answer.Pause)) || !l.retryAt.After(now) {
+			t.Errorf("%v: %v, retry at %v", answer.Class, l.steps, l.retryAt)
+		}
+	}
+}
+
+func TestWithheldAllIsSettled(t *testing.T) {
+	w, l, _ := worker(t, 1, 1)
+	l.blocked = []suppression.Match{{Key: key(1), Cause: suppression.Objected}}
+	if err := dispatch(t, w); err != nil {
+		t.Fatal(err)
+	}
+	if len(l.settled) != 1 || l.settled[0].Exceptions[0].Code != dispatcher.Suppressed {
+		t.Errorf("%+v", l.settled)
+	}
+}
+
+func TestUnknownSuppressionSendsNothing(t *testing.T) {
+	w, l, p := worker(t, 2, 1)
+	l.checkErr = errors.New("database away")
+	if err := dispatch(t, w); !errors.Is(err, l.checkErr) {
+		t.Errorf("%v", err)
+	}
+	expectSteps(t, l, "read", "prepare", "claim", "check", "release")
+	if len(p.sent) > 0 {
+		t.Error("sent with suppression unknown")
+	}
+}
+
+func TestStepsOfABatchThatIsNotToBeSent(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		edit  func(*dispatcher.Batch)
+		cause dispatcher.Cause
+	}{
+		{"another fence", func(b *dispatcher.Batch) { b.Fence = 4 }, ""},
+		{"calling or done", func(b *dispatcher.Batch) { b.Ready = false }, ""},
+		{"paused", func(b *dispatcher.Batch) { b.RunState = dispatcher.Paused }, ""},
+		{"cancelled", func(b *dispatcher.Batch) { b.RunState = dispatcher.Cancelling }, dispatcher.CauseCancelled},
+		{"too late", func(b *dispatcher.Batch) { b.SendBy = now.Add(-time.Second) }, dispatcher.CauseExpired},
+	} {
+		w, l, p := worker(t, 2, 1)
+		c.edit(&l.batch)
+		if err := dispatch(t, w); err != nil || l.closed != c.cause || len(p.sent) > 0 {
+			t.Errorf("%s: %v, closed %q, sent %d", c.name, err, l.closed, len(p.sent))
+		}
+	}
+	w, l, p := worker(t, 2, 1)
+	l.claimErr = dispatcher.ErrNotClaimed
+	if err := dispatch(t, w); err != nil || len(p.sent) > 0 || slices.Contains(l.steps, "check") {
+		t.Errorf("not claimed: %v %v", err, l.steps)
+	}
+}
+
+func TestSettlingOutlivesTheDatabase(t *testing.T) {
+	w, l, _ := worker(t, 2, 1000)
+	l.settleErr = []error{errors.New("away"), errors.New("away")}
+	if err := dispatch(t, w); err != nil || len(l.settled) != 1 {
+		t.Errorf("%v, settled %d times", err, len(l.settled))
+	}
+}
+
+func TestALostClaimLeavesEvidence(t *testing.T) {
+	w, l, p := worker(t, 3, 1)
+	l.settleErr = []error{dispatcher.ErrLostClaim}
+	p.answers = []channels.Result{{Class: channels.Accepted}, {Class: channels.InDoubt}, {Class: channels.Accepted}}
+	if err := dispatch(t, w); err != nil {
+		t.Fatal(err)
+	}
+	if len(l.evidence) != 2 || l.evidence[0].Key != key(1) || l.evidence[1].Key != key(3) {
+		t.Errorf("evidence: %+v", l.evidence)
+	}
+}
+
+func TestOneRecipientProvidersTakeSmallChunks(t *testing.T) {
+	w, l, p := worker(t, 90, 1)
+	p.answers = []channels.Result{{Class: channels.InDoubt}}
+	if err := dispatch(t, w); err != nil {
+		t.Fatal(err)
+	}
+	var sizes []int
+	for _, s := range l.settled {
+		sizes = append(sizes, s.Members)
+	}
+	// Fifty at first; ten while the last chunk had somebody in doubt.
+	if diff := cmp.Diff([]int{50, 10, 10, 10, 10}, sizes); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// claims is a fake of the planning store with one claim.
+type claims struct {
+	dispatcher.Planning
+	now   []dispatcher.Calling
+	swept []int64
+}
+
+func (c *claims) StartDueRuns(context.Context) (int, error)                    { return 0, nil }
+func (c *claims) FinishRuns(context.Context) (int, error)                      { return 0, nil }
+func (c *claims) CallingBatches(context.Context) ([]dispatcher.Calling, error) { return c.now, nil }
+func (c *claims) Sweep(_ context.Context, x dispatcher.Calling) error {
+	c.swept = append(c.swept, x.Batch)
+	return nil
+}
+
+func TestSweepWaitsUntilThisProcessHasWatched(t *testing.T) {
+	var at suppression.Instant
+	c := &claims{now: []dispatcher.Calling{{Batch: 1, Fence: 1, Beat: 1}, {Batch: 2, Fence: 1, Beat: 1}, {Batch: 3, Fence: 1, Beat: 1}}}
+	k := dispatcher.NewKeeper(c, func() suppression.Instant { return at })
+	round := func(d time.Duration) {
+		t.Helper()
+		at = at.Add(d)
+		if _, err := k.Round(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	round(time.Hour) // however old a claim is, its watch begins now
+	round(dispatcher.SweepAfter - 1)
+	if len(c.swept) > 0 {
+		t.Fatal("swept before it was watched for long enough")
+	}
+	c.now[1].Beat++  // lives
+	c.now[2].Fence++ // another claim of the same batch
+	round(1)
+	if diff := cmp.Diff([]int64{1}, c.swept); diff != "" {
+		t.Error(diff)
+	}
+	round(dispatcher.SweepAfter)
+	if diff := cmp.Diff([]int64{1, 2, 3}, c.swept[:3]); diff != "" {
+		t.Error(diff)
+	}
+}
