@@ -398,3 +398,18 @@ func orNotFound(err error, format string, args ...any) error {
 	}
 	return nil
 }
+
+// ContactKeys returns the keys, of kind contact, of those who have an address
+// with the key now.
+func (s *Store) ContactKeys(ctx context.Context, address audience.Key) ([]audience.Key, error) {
+	const text = `select contact_k from contacts where email_k = $1 or phone_k = $1 or contact_k = $1
+		union select c.contact_k from devices d join contacts c on c.id = d.contact where d.k = $1`
+	var ks []audience.Key
+	err := each(ctx, s.read, text, []any{keyArg(address)}, func(rows *sql.Rows) error {
+		var k audience.Key
+		err := rows.Scan(&k)
+		ks = append(ks, k)
+		return err
+	})
+	return ks, err
+}

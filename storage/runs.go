@@ -374,3 +374,9 @@ func (s *Store) ForgetRings(ctx context.Context) error {
 		return nil
 	})
 }
+
+// GroupChannel returns the channel of a group of messages, or ErrNotFound.
+func (s *Store) GroupChannel(ctx context.Context, group int64) (ch audience.Channel, err error) {
+	err = s.read.QueryRowContext(ctx, `select channel from groups where id = $1`, group).Scan(&ch)
+	return ch, orNotFound(err, "group %d", group)
+}

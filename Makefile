@@ -1,0 +1,53 @@
+# Utskick's tasks. `make` alone lists them.
+
+GO      ?= go
+TOOL     = $(GO) tool -modfile=tools/go.mod
+FUZZTIME ?= 10s
+IMAGE   ?= utskick
+
+.DEFAULT_GOAL := help
+.PHONY: help build test check lint fuzz bench cover vuln generate image demo
+
+help: ## list the tasks
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/utskick
+	$(GO) build -trimpath -o bin/utskick ./cmd/utskick
+
+demo: ## run the demo: no account, no database, nothing leaves this machine
+	$(GO) run ./cmd/utskick demo
+
+test: ## run the tests
+	$(GO) test ./...
+
+check: ## what a change must pass: vet, the tests with the race detector, lint
+	$(GO) vet ./...
+	$(GO) test -race ./...
+	$(TOOL) golangci-lint run ./...
+
+lint: ## run golangci-lint as .golangci.yml says
+	$(TOOL) golangci-lint run ./...
+
+fuzz: ## run every fuzzer for FUZZTIME (10s)
+	@set -e; for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+		for name in $$($(GO) test -list '^Fuzz' $$dir | grep '^Fuzz'); do \
+			echo "$$dir $$name"; \
+			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$dir; \
+		done; \
+	done
+
+bench: ## measure the speed from launch to last settle
+	$(GO) run ./bench
+
+cover: ## show how much of each function the tests reach
+	$(GO) test -coverpkg=./... -coverprofile=cover.out ./...
+	$(GO) tool cover -func=cover.out
+
+vuln: ## look for known vulnerabilities in what is used (asks vuln.go.dev)
+	$(TOOL) govulncheck ./...
+
+generate: ## run go generate
+	$(GO) generate ./...
+
+image: ## build the container image IMAGE (utskick)
+	docker build -t $(IMAGE) .

@@ -1,0 +1,542 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"utskick/audience"
+	"utskick/dispatcher"
+	"utskick/suppression"
+	"utskick/templates"
+	"utskick/tracking"
+)
+
+var (
+	errNotFound = errors.New("not found")
+	errConflict = errors.New("conflict")
+	errDown     = errors.New("the database is down")
+)
+
+// memory is a store for tests.
+type memory struct {
+	mu        sync.Mutex
+	keyer     *audience.Keyer
+	down      error // what every method fails with
+	contacts  map[string]audience.Contact
+	names     []string // registered attributes
+	history   map[string][]dispatcher.Communication
+	entries   []suppression.Entry
+	wishes    []suppression.Wish
+	events    map[string]tracking.Event
+	senders   map[string]templates.Sender
+	templates map[string]templates.Template
+	targets   []string // of the template saved last
+	campaigns []dispatcher.Campaign
+	runs      map[string]dispatcher.Run
+	reports   map[string]dispatcher.Report
+	groups    map[int64]audience.Channel
+	links     map[int64]string
+	keys      map[string]Key // by hash
+	lookups   int            // of keys
+	audits    []string
+	reads     int // of groups and links
+}
+
+func (m *memory) fails() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.down
+}
+
+func (m *memory) fail(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.down = err
+}
+
+func (m *memory) Ping(context.Context) error { return m.fails() }
+
+func (m *memory) Audit(_ context.Context, actor, action, object, detail string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.audits = append(m.audits, strings.Join([]string{actor, action, object, detail}, "|"))
+	return m.down
+}
+
+func (m *memory) Contacts(_ context.Context, after int64, limit int) ([]audience.Contact, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []audience.Contact
+	for _, c := range m.contacts {
+		if c.ID > after {
+			c.Devices = nil
+			out = append(out, c)
+		}
+	}
+	slices.SortFunc(out, func(a, b audience.Contact) int { return cmp.Compare(a.ID, b.ID) })
+	return out[:min(limit, len(out))], m.down
+}
+
+func (m *memory) Contact(_ context.Context, externalID string) (audience.Contact, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return found(m, m.contacts, externalID)
+}
+
+// found looks up by a name, and repeats the name in its error as the real store
+// does.
+func found[K comparable, V any](m *memory, in map[K]V, name K) (V, error) {
+	v, ok := in[name]
+	if m.down != nil {
+		return v, m.down
+	}
+	if !ok {
+		return v, fmt.Errorf("record %v: %w", name, errNotFound)
+	}
+	return v, nil
+}
+
+func (m *memory) KeysOfContact(_ context.Context, id int64) (keys []audience.Key, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range m.contacts {
+		if c.ID == id {
+			for _, k := range m.keyer.ContactKeys(c) {
+				keys = append(keys, k.Key)
+			}
+		}
+	}
+	return keys, m.down
+}
+
+func (m *memory) ContactKeys(_ context.Context, address audience.Key) (keys []audience.Key, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range m.contacts {
+		for _, k := range m.keyer.ContactKeys(c) {
+			if k.Key == address {
+				keys = append(keys, m.keyer.Key(audience.KindContact, c.ExternalID))
+			}
+		}
+	}
+	return keys, m.down
+}
+
+func (m *memory) History(_ context.Context, externalID string) ([]dispatcher.Communication, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return found(m, m.history, externalID)
+}
+
+func (m *memory) RegisterAttributes(_ context.Context, names []string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.names = append(m.names, names...)
+	return m.down
+}
+
+func (m *memory) SaveContacts(_ context.Context, rows []audience.Row) (saved audience.Saved, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.down != nil {
+		return saved, m.down
+	}
+	for _, row := range rows {
+		stored, known := m.contacts[row.Contact.ExternalID]
+		c, changed := row.Apply(stored)
+		switch {
+		case !known:
+			c.ID = int64(len(m.contacts) + 1)
+			saved.Created++
+		case changed:
+			saved.Updated++
+		default:
+			saved.Unchanged++
+		}
+		m.contacts[c.ExternalID] = c
+	}
+	return saved, nil
+}
+
+func (m *memory) Matching(_ context.Context, scope suppression.Scope, keys []audience.Key) (matches []suppression.Match, version int64, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	in := func(part, asked string) bool { return part == suppression.Any || part == asked }
+	for _, e := range m.entries {
+		if slices.Contains(keys, e.Key) && e.Active && in(e.Channel, string(scope.Channel)) && in(e.Topic, scope.Topic) &&
+			in(e.Purpose, string(scope.Purpose)) && in(e.Sender, scope.Sender) {
+			matches = append(matches, suppression.Match{Key: e.Key, Cause: e.Cause})
+		}
+	}
+	return matches, int64(len(m.entries)), m.down
+}
+
+func (m *memory) Entries(_ context.Context, keys []audience.Key) (out []suppression.Entry, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, e := range m.entries {
+		if slices.Contains(keys, e.Key) {
+			out = append(out, e)
+		}
+	}
+	return out, m.down
+}
+
+func (m *memory) EachEntry(_ context.Context, f func(suppression.Entry) error) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, e := range m.entries {
+		if err := f(e); err != nil {
+			return err
+		}
+	}
+	return m.down
+}
+
+// Record, RecordAll and Open make it a store of wishes.
+func (m *memory) Record(_ context.Context, w suppression.Wish) (suppression.Recorded, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.down != nil {
+		return suppression.Recorded{}, m.down
+	}
+	m.wishes, m.entries = append(m.wishes, w), append(m.entries, w.Entry)
+	return suppression.Recorded{Version: int64(len(m.entries)), Keys: 1}, nil
+}
+
+func (m *memory) RecordAll(ctx context.Context, wishes []suppression.Wish) ([]suppression.Recorded, error) {
+	var out []suppression.Recorded
+	for _, w := range wishes {
+		r, err := m.Record(ctx, w)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+func (m *memory) Open(context.Context, []suppression.InFlight) ([]suppression.InFlight, error) {
+	return nil, nil
+}
+
+func (m *memory) Senders(context.Context) (out []templates.Sender, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, s := range m.senders {
+		out = append(out, s)
+	}
+	return out, m.down
+}
+
+func (m *memory) SenderByName(_ context.Context, name string) (templates.Sender, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return found(m, m.senders, name)
+}
+
+func (m *memory) SaveSender(_ context.Context, s templates.Sender) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.down == nil {
+		m.senders[s.Name] = s
+	}
+	return m.down
+}
+
+func (m *memory) Templates(context.Context) (out []templates.Template, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, t := range m.templates {
+		out = append(out, t)
+	}
+	return out, m.down
+}
+
+func (m *memory) TemplateByName(_ context.Context, name string) (templates.Template, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return found(m, m.templates, name)
+}
+
+func (m *memory) SaveTemplate(_ context.Context, t templates.Template, targets []string) (templates.Template, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.down == nil {
+		t.Version = m.templates[t.Name].Version + 1
+		m.templates[t.Name], m.targets = t, targets
+	}
+	return t, m.down
+}
+
+func (m *memory) Attributes(context.Context) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.names, m.down
+}
+
+func (m *memory) Campaigns(context.Context) ([]dispatcher.Campaign, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.campaigns), m.down
+}
+
+func (m *memory) CampaignByName(_ context.Context, name string) (dispatcher.Campaign, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range m.campaigns {
+		if c.Name == name {
+			return c, m.down
+		}
+	}
+	return dispatcher.Campaign{}, cmp.Or(m.down, fmt.Errorf("campaign %q: %w", name, errNotFound))
+}
+
+func (m *memory) CreateCampaign(_ context.Context, c dispatcher.Campaign) (dispatcher.Campaign, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.down != nil {
+		return c, m.down
+	}
+	for _, known := range m.campaigns {
+		if known.Name == c.Name {
+			return c, fmt.Errorf("a campaign is already named %q: %w", c.Name, errConflict)
+		}
+	}
+	c.ID = int64(len(m.campaigns) + 1)
+	m.campaigns = append(m.campaigns, c)
+	return c, nil
+}
+
+func (m *memory) LaunchRun(_ context.Context, campaign string, l dispatcher.Launch) (dispatcher.Run, error) {
+	if _, err := m.CampaignByName(nil, campaign); err != nil { //nolint:staticcheck // it takes no context
+		return dispatcher.Run{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, launched := m.runs[campaign]; launched {
+		return dispatcher.Run{}, fmt.Errorf("launch: it was launched before: %w", errConflict)
+	}
+	run := dispatcher.Run{ID: 7, State: dispatcher.Scheduled, Due: l.Due, SendBy: l.SendBy, Channels: []dispatcher.RunChannel{}}
+	m.runs[campaign] = run
+	return run, nil
+}
+
+func (m *memory) LatestRun(_ context.Context, campaign string) (dispatcher.Run, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return found(m, m.runs, campaign)
+}
+
+func (m *memory) change(campaign string, to dispatcher.RunState, reason string) (dispatcher.Run, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	run, err := found(m, m.runs, campaign)
+	if err != nil {
+		return run, err
+	}
+	if run.State == to || run.State.Ended() {
+		return run, fmt.Errorf("the run of campaign %q is %s: %w", campaign, run.State, errConflict)
+	}
+	run.State, run.Reason = to, reason
+	m.runs[campaign] = run
+	return run, nil
+}
+
+func (m *memory) Pause(_ context.Context, campaign, reason string) (dispatcher.Run, error) {
+	return m.change(campaign, dispatcher.Paused, reason)
+}
+
+func (m *memory) Resume(_ context.Context, campaign string) (dispatcher.Run, error) {
+	return m.change(campaign, dispatcher.Sending, "")
+}
+
+func (m *memory) Cancel(_ context.Context, campaign string) (dispatcher.Run, error) {
+	return m.change(campaign, dispatcher.Cancelled, "")
+}
+
+func (m *memory) Report(_ context.Context, campaign string) (dispatcher.Report, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return found(m, m.reports, campaign)
+}
+
+func (m *memory) Progress(ctx context.Context, campaign string) (dispatcher.Report, error) {
+	r, err := m.Report(ctx, campaign)
+	for i := range r.Channels {
+		r.Channels[i].Causes = nil
+	}
+	return r, err
+}
+
+func (m *memory) GroupChannel(_ context.Context, group int64) (audience.Channel, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.reads++
+	return found(m, m.groups, group)
+}
+
+func (m *memory) LinkTarget(_ context.Context, id int64) (string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.reads++
+	return found(m, m.links, id)
+}
+
+func (m *memory) AppendEvent(_ context.Context, e tracking.Event) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.down == nil {
+		m.events[e.Dedupe] = e
+	}
+	return m.down
+}
+
+func (m *memory) KeyByHash(_ context.Context, hash []byte) (Key, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.lookups++
+	return found(m, m.keys, string(hash))
+}
+
+func (m *memory) KeyByID(_ context.Context, id int64) (Key, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.lookups++
+	for _, k := range m.keys {
+		if k.ID == id {
+			return k, m.down
+		}
+	}
+	return Key{}, cmp.Or(m.down, fmt.Errorf("key %d: %w", id, errNotFound))
+}
+
+func (m *memory) recorded() []suppression.Wish {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.wishes)
+}
+
+func (m *memory) happened() []tracking.Event {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []tracking.Event
+	for _, e := range m.events {
+		out = append(out, e)
+	}
+	return out
+}
+
+// site is both sites over a store in memory, with a clock that the test moves.
+type site struct {
+	t      *testing.T
+	store  *memory
+	server *Server
+	signer *tracking.Signer
+	keyer  *audience.Keyer
+	log    *strings.Builder
+
+	now                  time.Time
+	admin, marketer, aud string // API keys by scope; aud may read
+}
+
+var begin = time.Date(2026, 11, 2, 9, 0, 30, 0, time.UTC)
+
+func newSite(t *testing.T, change func(*Config)) *site {
+	t.Helper()
+	keyer, err := audience.NewKeyer([]byte(strings.Repeat("pepper", 6)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := tracking.NewSigner([]byte(strings.Repeat("signer", 6)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &site{t: t, signer: signer, keyer: keyer, now: begin, log: &strings.Builder{}, store: &memory{keyer: keyer,
+		contacts: map[string]audience.Contact{}, history: map[string][]dispatcher.Communication{}, events: map[string]tracking.Event{},
+		senders: map[string]templates.Sender{"exempel": exampleSender}, templates: map[string]templates.Template{}, runs: map[string]dispatcher.Run{},
+		reports: map[string]dispatcher.Report{}, groups: map[int64]audience.Channel{}, links: map[int64]string{}, keys: map[string]Key{}}}
+	s.admin, s.marketer, s.aud = s.addKey("root", ScopeAdmin), s.addKey("crm", ScopeMarketing), s.addKey("auditor", ScopeRead)
+	clock := func() suppression.Instant { return 0 }
+	register := suppression.NewRegister(s.store, clock)
+	c := Config{Store: s.store, Keys: s.store, Register: register, Contacts: suppression.Contacts{Store: s.store, Register: register, Keyer: keyer},
+		Keyer: keyer, Signer: signer, NotFound: errNotFound, Conflict: errConflict, Secret: []byte(strings.Repeat("secret", 6)), Region: "SE",
+		PublicURL: "https://utskick.example.com", Metrics: prometheus.NewRegistry(), Log: slog.New(slog.NewTextHandler(s.log, nil)),
+		Queues: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "queues at "+r.URL.Path) }),
+		Now:    func() time.Time { return s.now }, OutboxDir: t.TempDir()}
+	if change != nil {
+		change(&c)
+	}
+	if s.server, err = New(c); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+var exampleSender = templates.Sender{Name: "exempel", FromName: "Exempelbolaget", FromEmail: "nyheter@exempelbolaget.test",
+	ReplyTo: "kundservice@exempelbolaget.test", PostalAddress: "Exempelgatan 1, 111 11 Exempelstad", Site: "https://exempelbolaget.test"}
+
+func (s *site) addKey(name, scope string) string {
+	key, hash := NewKey()
+	s.store.keys[string(hash)] = Key{ID: int64(len(s.store.keys) + 1), Name: name, Scope: scope}
+	return key
+}
+
+// answer is what came back.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func ask(h http.Handler, r *http.Request) answer {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return answer{w.Code, w.Result().Header, w.Body.String()}
+}
+
+// as asks the operator site with a key.
+func (s *site) as(key, method, path, body string, headers ...string) answer {
+	s.t.Helper()
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	if key != "" {
+		r.Header.Set("Authorization", "Bearer "+key)
+	}
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	return ask(s.server.Operator(), r)
+}
+
+// visit asks the public site.
+func (s *site) visit(method, path, body string, headers ...string) answer {
+	s.t.Helper()
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	return ask(s.server.Public(), r)
+}
+
+func (a answer) want(t *testing.T, status int) {
+	t.Helper()
+	if a.status != status {
+		t.Fatalf("got status %d, want %d: %s", a.status, status, a.body)
+	}
+}

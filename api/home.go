@@ -1,0 +1,53 @@
+package api
+
+import (
+	"net/http"
+)
+
+// frame is what every page of the operator site shows around its content.
+type frame struct {
+	Title     string
+	Visitor   string // name of the key
+	MayChange bool
+	CSRF      string // empty for a bearer of a key, who needs none
+	Queues    bool   // there is a queue dashboard
+	Outbox    bool
+	Metrics   bool
+	Refresh   int // seconds until the page loads itself again; 0 never
+}
+
+func (o *operator) frame(r *http.Request, title string) frame {
+	v := visitorOf(r.Context())
+	f := frame{Title: title, Visitor: v.name, MayChange: mayDo(v.scope, http.MethodPost),
+		Queues: o.c.Queues != nil, Outbox: o.outbox != nil, Metrics: o.c.Metrics != nil}
+	if v.session != nil {
+		f.CSRF = o.guard.sessions.csrf(*v.session)
+	}
+	return f
+}
+
+func (o *operator) registerHome() {
+	o.routes.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		campaigns, err := o.campaignLines(r.Context())
+		if err != nil {
+			o.pageFailed(w, r, err)
+			return
+		}
+		o.pages.write(w, http.StatusOK, "home", struct {
+			frame
+			Campaigns []campaignLine
+		}{o.frame(r, "Utskick"), campaigns})
+	})
+}
+
+// pageFailed answers for a page whose data could not be read.
+func (o *operator) pageFailed(w http.ResponseWriter, r *http.Request, err error) {
+	p, ok := o.failed("campaign with this name, or no run of it", err).(*ProblemDetails)
+	if !ok {
+		p = newProblem(http.StatusInternalServerError, "")
+	}
+	o.pages.write(w, p.Status, "failed", struct {
+		frame
+		Detail string
+	}{o.frame(r, p.Title), p.Detail})
+}

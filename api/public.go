@@ -1,0 +1,126 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"utskick/templates"
+)
+
+// public is the site that links in messages lead to. It sets no cookies, runs
+// no scripts, and changes nothing but by POST. It has no mux: a mux redirects
+// what it finds untidy, and a one-click request must never be redirected (RFC
+// 8058, 3.1).
+type public struct {
+	c       Config
+	pages   *pages
+	senders senders
+	targets targets
+	handler http.Handler
+}
+
+func newPublic(c Config) *public {
+	p := &public{c: c, pages: loadPages(c.Log), senders: senders{store: c.Store, now: c.Now}, targets: targets{store: c.Store}}
+	h := recovered(c.Log, http.HandlerFunc(p.route), http.HandlerFunc(p.unavailable))
+	h = limited(maxConcurrent, h, http.HandlerFunc(p.unavailable))
+	p.handler = withHeaders(map[string]string{
+		"Cache-Control": "no-store",
+		"Content-Security-Policy": "default-src 'none'; style-src " + p.pages.styleSource +
+			"; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+		"Referrer-Policy":        "no-referrer", // addresses here have tokens in them
+		"X-Content-Type-Options": "nosniff",
+		"X-Robots-Tag":           "noindex, nofollow",
+	}, h)
+	return p
+}
+
+// route sends a request to its page by the first part of its path.
+func (p *public) route(w http.ResponseWriter, r *http.Request) {
+	kind, token, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	switch kind {
+	case "u":
+		p.unsubscribe(w, r, token)
+	case "o":
+		p.opened(w, r, token)
+	case "c":
+		p.clicked(w, r, token)
+	case "robots.txt":
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write([]byte("User-agent: *\nDisallow: /\n"))
+	default:
+		p.notFound(w, r)
+	}
+}
+
+// publicPage is what every page of the public site shows.
+type publicPage struct {
+	Words   words
+	Other   words              // of the other language
+	Switch  bool               // offer the other language
+	Action  string             // where the form leads
+	Senders []templates.Sender // who we are
+}
+
+func (p *public) page(r *http.Request) publicPage {
+	w := wordsFor(r)
+	return publicPage{Words: w, Other: otherThan(w), Senders: p.senders.get(r.Context())}
+}
+
+// notFound answers for whatever is not there and for every token that is not
+// one of ours, alike: an answer that tells them apart helps to forge one.
+func (p *public) notFound(w http.ResponseWriter, r *http.Request) {
+	p.pages.write(w, http.StatusNotFound, "missing", p.page(r))
+}
+
+// unavailable answers when nothing could be read or recorded.
+func (p *public) unavailable(w http.ResponseWriter, r *http.Request) {
+	page := p.page(r)
+	if r.Method == http.MethodPost {
+		page.Action = "?lang=" + page.Words.Language
+	}
+	w.Header().Set("Retry-After", "10")
+	p.pages.write(w, http.StatusServiceUnavailable, "unavailable", page)
+}
+
+func (p *public) notAllowed(w http.ResponseWriter, allow string) {
+	w.Header().Set("Allow", allow)
+	w.WriteHeader(http.StatusMethodNotAllowed)
+}
+
+// rememberSenders is how long the senders are taken to be what they were. When
+// the database does not answer, they stay: the page that says so must name whom
+// to write to instead.
+const rememberSenders = time.Minute
+
+type senders struct {
+	store Library
+	now   func() time.Time
+
+	mu    sync.Mutex
+	known []templates.Sender
+	until time.Time
+}
+
+func (s *senders) get(ctx context.Context) []templates.Sender {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	if now.Before(s.until) {
+		return s.known
+	}
+	// One asks for all: a request that is hung up must not leave the others
+	// without an answer.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if found, err := s.store.Senders(ctx); err == nil {
+		s.known = found[:min(len(found), mostSenders)]
+	}
+	s.until = now.Add(rememberSenders)
+	return s.known
+}
+
+// mostSenders is how many senders a page names.
+const mostSenders = 5

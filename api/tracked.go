@@ -1,0 +1,138 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+
+	"utskick/tracking"
+)
+
+// pixel is the smallest GIF that is transparent.
+var pixel = []byte("GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;")
+
+// opened answers with a pixel, the same one for every address, and records the
+// open first if the token is ours and names a person. An open that cannot be
+// recorded is answered with 503: what is acknowledged is durable.
+func (p *public) opened(w http.ResponseWriter, r *http.Request, text string) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		p.notAllowed(w, "GET, HEAD")
+		return
+	}
+	text = strings.TrimSuffix(text, ".gif")
+	token, err := p.c.Signer.Parse(tracking.Open, text)
+	if err == nil && !token.Key.IsZero() && r.Method == http.MethodGet {
+		now := p.c.Now()
+		// A mail program that fetches the picture again at once has not opened
+		// the mail again: one open a minute counts.
+		e := tracking.Event{Type: tracking.Opens, At: now, Group: token.Group, Key: token.Key,
+			Dedupe: fmt.Sprintf("o-%s-%d", digest(text), now.Unix()/60)}
+		if err := p.c.Store.AppendEvent(r.Context(), e); err != nil {
+			p.eventLost(w, e, err)
+			return
+		}
+	}
+	w.Header().Set("Content-Type", "image/gif")
+	_, _ = w.Write(pixel) // the client went away
+}
+
+// clicked records the click and leads on to the stored target. The target is
+// never in the address, so that nobody can make a link of ours lead elsewhere.
+func (p *public) clicked(w http.ResponseWriter, r *http.Request, text string) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		p.notAllowed(w, "GET, HEAD")
+		return
+	}
+	token, err := p.c.Signer.Parse(tracking.Click, text)
+	if err != nil {
+		p.notFound(w, r)
+		return
+	}
+	target, err := p.targets.get(r.Context(), token.Link)
+	switch {
+	case errors.Is(err, p.c.NotFound) || (err == nil && !isWebAddress(target)):
+		p.notFound(w, r)
+		return
+	case err != nil:
+		p.c.Log.Error("the target of a link could not be read", "link", token.Link, "error", err)
+		p.unavailable(w, r)
+		return
+	}
+	if r.Method == http.MethodGet {
+		e := p.click(token, text)
+		if err := p.c.Store.AppendEvent(r.Context(), e); err != nil {
+			p.eventLost(w, e, err)
+			return
+		}
+	}
+	w.Header().Set("Location", target)
+	w.WriteHeader(http.StatusFound)
+}
+
+// click makes the event. Of a person two clicks within a second are one, made
+// twice by an impatient finger or a browser that fetches ahead. A link without
+// a person is many people's, and each of their clicks counts.
+func (p *public) click(token tracking.Token, text string) tracking.Event {
+	now := p.c.Now()
+	e := tracking.Event{Type: tracking.Clicks, At: now, Group: token.Group, Key: token.Key, Link: token.Link,
+		Dedupe: fmt.Sprintf("c-%s-%d", digest(text), now.Unix())}
+	if token.Key.IsZero() {
+		e.Dedupe = "c-" + rand.Text()
+	}
+	return e
+}
+
+func (p *public) eventLost(w http.ResponseWriter, e tracking.Event, err error) {
+	p.c.Log.Error("an event was not recorded", "type", e.Type, "group", e.Group, "error", err)
+	w.Header().Set("Retry-After", "10")
+	http.Error(w, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)
+}
+
+// digest names a token without being it.
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:8])
+}
+
+func isWebAddress(target string) bool {
+	u, err := url.Parse(target)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+}
+
+// maxTargets bounds the memory for link targets.
+const maxTargets = 10_000
+
+// targets remembers where links lead. A stored link never changes.
+type targets struct {
+	store Messages
+
+	mu    sync.RWMutex
+	known map[int64]string
+}
+
+func (t *targets) get(ctx context.Context, id int64) (string, error) {
+	t.mu.RLock()
+	target, ok := t.known[id]
+	t.mu.RUnlock()
+	if ok {
+		return target, nil
+	}
+	target, err := t.store.LinkTarget(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.known == nil || len(t.known) >= maxTargets {
+		t.known = map[int64]string{}
+	}
+	t.known[id] = target
+	return target, nil
+}

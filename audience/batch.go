@@ -1,0 +1,59 @@
+package audience
+
+import "hash/maphash"
+
+// batch is what has been read since the last transaction.
+type batch struct {
+	rows     []Row
+	at       map[string]int // row of an external id
+	problems []Problem
+	counts   Report // what the store will say is not in it
+}
+
+func newBatch() *batch { return &batch{at: make(map[string]int)} }
+
+// reject counts a row that will not be saved.
+func (b *batch) reject(problems ...Problem) {
+	b.counts.Rows++
+	b.counts.Rejected++
+	for _, p := range problems {
+		p.Rejected = true
+		b.problems = append(b.problems, p)
+	}
+}
+
+// keep takes a row in, one for each external id: a store may write a contact
+// once in a statement.
+func (b *batch) keep(row Row, warnings []Problem) {
+	b.counts.Rows++
+	b.counts.Warnings += len(warnings)
+	b.problems = append(b.problems, warnings...)
+	id := row.Contact.ExternalID
+	if i, ok := b.at[id]; ok {
+		b.rows[i].merge(row)
+		b.counts.Merged++
+		return
+	}
+	b.at[id] = len(b.rows)
+	b.rows = append(b.rows, row)
+}
+
+// repeats finds external ids that a file has twice. It keeps hashes of 64 bits,
+// so that ten million of them take some 130 MB; the chance that any two of
+// those collide, and one row is listed wrongly, is one in 300,000.
+type repeats struct {
+	seed maphash.Seed
+	seen map[uint64]struct{}
+}
+
+func newRepeats() repeats {
+	return repeats{maphash.MakeSeed(), make(map[uint64]struct{})}
+}
+
+// add reports whether id was added before.
+func (r repeats) add(id string) bool {
+	h := maphash.String(r.seed, id)
+	_, again := r.seen[h]
+	r.seen[h] = struct{}{}
+	return again
+}

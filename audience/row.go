@@ -1,0 +1,145 @@
+package audience
+
+import (
+	"maps"
+	"slices"
+)
+
+// Fields is a set of a contact's fields.
+type Fields uint16
+
+// The fields that a row may carry beside its external id and its attributes.
+const (
+	FieldEmail Fields = 1 << iota
+	FieldPhone
+	FieldDevices
+	FieldLocale
+	FieldTimeZone
+	FieldFirstName
+	FieldLastName
+	FieldBasis
+	FieldBasisEvidence
+)
+
+// Has reports whether all fields of other are in f.
+func (f Fields) Has(other Fields) bool { return f&other == other }
+
+// Row is what one row of a file says about a contact. A field that is not in
+// Set is not spoken of: a stored value stays. A field in Set that is empty is
+// cleared.
+type Row struct {
+	Line    int     // where the row starts in its file, from 1
+	Contact Contact // without ID, CreatedAt and UpdatedAt; devices have a token alone
+	Set     Fields
+	// Consents holds the grants and refusals by purpose. A purpose that is not
+	// in it is unknown to the file, and a stored grant or refusal stays.
+	Consents map[string]bool
+}
+
+// Apply returns the contact as it is once the row has been saved, and whether
+// that differs from what is stored. For a new contact, stored is the zero
+// Contact.
+//
+// Contact.Attributes of the row are set one by one: an empty value removes the
+// attribute, and those that the row does not name stay. The devices become
+// those of the row; one that is known keeps its ID and stays inactive if it
+// was, because a file does not prove that an app is installed again. Evidence
+// belongs to its basis: a row that changes the basis and does not speak of
+// evidence clears it. Consents are no part of a contact.
+func (r Row) Apply(stored Contact) (applied Contact, changed bool) {
+	applied = stored
+	applied.ExternalID = r.Contact.ExternalID
+	applied.Attributes = maps.Clone(stored.Attributes)
+	r.copySet(&applied)
+	if applied.Basis != stored.Basis && !r.Set.Has(FieldBasisEvidence) {
+		applied.BasisEvidence = ""
+	}
+	r.setAttributes(&applied)
+	if r.Set.Has(FieldDevices) {
+		applied.Devices = keepKnown(stored.Devices, r.Contact.Devices)
+	}
+	return applied, !sameContact(applied, stored)
+}
+
+// merge lets a later row about the same contact speak over r.
+func (r *Row) merge(later Row) {
+	later.copySet(&r.Contact)
+	r.Line = later.Line
+	r.Set |= later.Set
+	r.Contact.Attributes = overlay(r.Contact.Attributes, later.Contact.Attributes)
+	r.Consents = overlay(r.Consents, later.Consents)
+}
+
+func overlay[V any](under, over map[string]V) map[string]V {
+	if under == nil {
+		return over
+	}
+	maps.Copy(under, over)
+	return under
+}
+
+// copySet copies the fields in Set as they are in the row.
+func (r Row) copySet(to *Contact) {
+	copyIf(r.Set.Has(FieldEmail), &to.Email, r.Contact.Email)
+	copyIf(r.Set.Has(FieldPhone), &to.Phone, r.Contact.Phone)
+	copyIf(r.Set.Has(FieldDevices), &to.Devices, r.Contact.Devices)
+	copyIf(r.Set.Has(FieldLocale), &to.Locale, r.Contact.Locale)
+	copyIf(r.Set.Has(FieldTimeZone), &to.TimeZone, r.Contact.TimeZone)
+	copyIf(r.Set.Has(FieldFirstName), &to.FirstName, r.Contact.FirstName)
+	copyIf(r.Set.Has(FieldLastName), &to.LastName, r.Contact.LastName)
+	copyIf(r.Set.Has(FieldBasis), &to.Basis, r.Contact.Basis)
+	copyIf(r.Set.Has(FieldBasisEvidence), &to.BasisEvidence, r.Contact.BasisEvidence)
+}
+
+func copyIf[T any](wanted bool, to *T, from T) {
+	if wanted {
+		*to = from
+	}
+}
+
+func (r Row) setAttributes(c *Contact) {
+	for name, value := range r.Contact.Attributes {
+		if value == "" {
+			delete(c.Attributes, name)
+			continue
+		}
+		if c.Attributes == nil {
+			c.Attributes = make(map[string]string, len(r.Contact.Attributes))
+		}
+		c.Attributes[name] = value
+	}
+}
+
+func keepKnown(stored, listed []Device) []Device {
+	devices := make([]Device, 0, len(listed))
+	for _, d := range listed {
+		known := slices.IndexFunc(stored, func(s Device) bool { return s.Token == d.Token })
+		if known >= 0 {
+			d = stored[known]
+		}
+		devices = append(devices, d)
+	}
+	return devices
+}
+
+// sameContact compares what a file can say; the order of devices says nothing.
+func sameContact(a, b Contact) bool {
+	return a.ExternalID == b.ExternalID &&
+		a.Email == b.Email && a.Phone == b.Phone &&
+		a.Locale == b.Locale && a.TimeZone == b.TimeZone &&
+		a.FirstName == b.FirstName && a.LastName == b.LastName &&
+		a.Basis == b.Basis && a.BasisEvidence == b.BasisEvidence &&
+		maps.Equal(a.Attributes, b.Attributes) && sameDevices(a.Devices, b.Devices)
+}
+
+func sameDevices(a, b []Device) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for _, d := range a {
+		if !slices.Contains(b, d) {
+			return false
+		}
+	}
+	return true
+}

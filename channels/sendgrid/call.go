@@ -1,0 +1,189 @@
+package sendgrid
+
+import (
+	"context"
+	"encoding/hex"
+
+	"utskick/audience"
+	"utskick/channels"
+	"utskick/suppression"
+	"utskick/templates"
+)
+
+// Reasons of results that need no request.
+const (
+	reasonDuplicate = "duplicate_address"
+	reasonTooLarge  = "too_large"
+	reasonForeign   = "foreign_permit"
+	reasonStopped   = "stopped"
+)
+
+// call is one request, prepared but for the addresses.
+type call struct {
+	provider *Provider
+	form     *form
+	keys     []audience.Key
+	rows     *[]byte        // what each row has after its address, back to back; nil once sent
+	ends     []int          // where each row ends in rows
+	refused  map[int]string // rows that are not sent, and why
+}
+
+// Prepare encodes the call. It fails on a draft that no call can be made of.
+func (p *Provider) Prepare(_ context.Context, d channels.Draft) (channels.Call, error) {
+	if err := check(d); err != nil {
+		return nil, err
+	}
+	f, err := newForm(d, newMark(d.Skeleton))
+	if err != nil {
+		return nil, err
+	}
+	return p.encode(d, f), nil
+}
+
+// encode encodes the rows.
+func (p *Provider) encode(d channels.Draft, f *form) *call {
+	c := &call{provider: p, form: f, keys: d.Keys, rows: p.buffers.Get().(*[]byte), ends: make([]int, len(d.Keys)), refused: make(map[int]string)}
+	buf := (*c.rows)[:0]
+	for row, key := range d.Keys {
+		start := len(buf)
+		var fits bool
+		if buf, fits = f.appendRow(buf, d.Sheet, row, key); !fits {
+			c.refused[row] = reasonTooLarge
+			buf = buf[:start]
+		}
+		c.ends[row] = len(buf)
+	}
+	*c.rows = buf
+	for _, row := range duplicates(d.Keys) {
+		c.refused[row] = reasonDuplicate
+	}
+	return c
+}
+
+// rowStart comes before an address, appendRow's part after it.
+const rowStart = `{"to":[{"email":`
+
+// appendRow appends a personalization from the end of its address on, and
+// reports whether its substitutions are within SendGrid's limit.
+func (f *form) appendRow(dst []byte, sheet *templates.Sheet, row int, key audience.Key) ([]byte, bool) {
+	dst = hex.AppendEncode(append(dst, f.identity...), key[:])
+	dst = append(dst, `"}`...)
+	for i, field := range f.headers {
+		if i == 0 {
+			dst = append(dst, `,"headers":{`...)
+		} else {
+			dst = append(dst, ',')
+		}
+		dst = append(appendString(dst, field.Name), ':')
+		dst = appendFilled(dst, field.Value, sheet, row)
+	}
+	if len(f.headers) > 0 {
+		dst = append(dst, '}')
+	}
+	if len(f.tags) == 0 {
+		return append(dst, '}'), true
+	}
+	dst = append(dst, `,"substitutions":`...)
+	start := len(dst)
+	for i, t := range f.tags {
+		dst = append(dst, "{,"[min(i, 1)])
+		dst = appendString(append(dst, t.name...), sheet.At(row, t.hole))
+	}
+	return append(dst, "}}"...), len(dst)-start < maxSubstitutions
+}
+
+// appendFilled appends a part with its holes filled, as a JSON string.
+func appendFilled(dst []byte, part templates.Part, sheet *templates.Sheet, row int) []byte {
+	dst = append(dst, '"')
+	for _, segment := range part {
+		if segment.Hole < 0 {
+			dst = appendEscaped(dst, segment.Literal)
+		} else {
+			dst = appendEscaped(dst, sheet.At(row, segment.Hole))
+		}
+	}
+	return append(dst, '"')
+}
+
+// Send makes the request. A second Send of the same call sends nothing: the rows
+// have been given back, and may by now be those of another call.
+func (c *call) Send(ctx context.Context, permits []*suppression.Permit) []channels.Result {
+	if ctx.Err() != nil || c.rows == nil {
+		return channels.Fill(permits, channels.Result{Class: channels.Withheld, Reason: reasonStopped})
+	}
+	defer func() {
+		c.release(c.rows)
+		c.rows = nil
+	}()
+	results := make([]channels.Result, len(permits))
+	buf := c.provider.buffers.Get().(*[]byte)
+	body, rows, live := c.assemble((*buf)[:0], permits, results)
+	*buf = body
+	if len(rows) == 0 {
+		c.release(buf)
+		return results
+	}
+	answer := channels.Result{Class: channels.TooLarge, Reason: reasonTooLarge}
+	if len(body) <= maxMessage {
+		attempt := channels.NewAttempt(live...)
+		answer = c.provider.post(ctx, attempt, body, len(rows))
+		if attempt.Written() == channels.Fully {
+			// Only now has the connection no more use for it.
+			c.release(buf)
+		}
+	}
+	for _, row := range rows {
+		results[row] = answer
+	}
+	return results
+}
+
+func (c *call) release(buf *[]byte) { c.provider.buffers.Put(buf) }
+
+// assemble appends the whole body to dst, with the rows whose permits give
+// their address, and returns which rows and permits these are. Results of the
+// others are filled in.
+func (c *call) assemble(dst []byte, permits []*suppression.Permit, results []channels.Result) ([]byte, []int, []*suppression.Permit) {
+	rows := make([]int, 0, len(permits))
+	live := make([]*suppression.Permit, 0, len(permits))
+	dst = append(dst, c.form.root...)
+	for row, permit := range permits {
+		address, withheld := c.open(row, permit)
+		if address == "" {
+			results[row] = withheld
+			continue
+		}
+		if len(rows) > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendString(append(dst, rowStart...), address)
+		dst = append(dst, (*c.rows)[c.start(row):c.ends[row]]...)
+		rows, live = append(rows, row), append(live, permit)
+	}
+	return append(dst, "]}"...), rows, live
+}
+
+func (c *call) start(row int) int {
+	if row == 0 {
+		return 0
+	}
+	return c.ends[row-1]
+}
+
+// open returns the address of a row, or the result of a row that is not sent.
+func (c *call) open(row int, permit *suppression.Permit) (string, channels.Result) {
+	if permit == nil {
+		return "", channels.Result{}
+	}
+	if permit.Key() != c.keys[row] {
+		return "", channels.Result{Class: channels.Withheld, Reason: reasonForeign}
+	}
+	if reason := c.refused[row]; reason != "" {
+		return "", channels.Result{Class: channels.Refused, Reason: reason}
+	}
+	address, err := permit.Open()
+	if err != nil {
+		return "", channels.Result{Class: channels.Withheld, Reason: channels.ReasonExpired}
+	}
+	return address, channels.Result{}
+}

@@ -1,0 +1,186 @@
+// Package twilio sends SMS through Twilio's Messages API, one request a message
+// (https://www.twilio.com/docs/messaging/api/message-resource).
+//
+// Requests are made with net/http. twilio-go, which takes no context and no
+// prepared body, costs more than the request itself; the tests hold what is sent
+// here against what it sends.
+package twilio
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"utskick/audience"
+	"utskick/channels"
+)
+
+// Global is the base address of the API.
+const Global = "https://api.twilio.com"
+
+const (
+	defaultTimeout     = 10 * time.Second
+	defaultConnections = 32
+	// idle is shorter than what load balancers commonly allow (60 s), so that a
+	// request seldom meets a connection that is just being closed: it would be
+	// in doubt.
+	idle      = 30 * time.Second
+	maxAnswer = 64 << 10 // bytes; a message's resource is about one KiB
+)
+
+// Config is what a [Provider] needs.
+type Config struct {
+	URL     string // base address; empty is Global
+	Account string // account SID
+	Token   string // auth token
+	// From is the number or alphanumeric sender, and Service the SID of the
+	// messaging service, for senders that have neither of their own. Service
+	// wins.
+	From    string
+	Service string
+	// StatusCallback is the public address that gets the message's further
+	// fate; empty is none. The ids g (group) and k (key) are added to its query:
+	// an attempt whose answer was lost has no SID by which to know it.
+	StatusCallback string
+	Timeout        time.Duration // for one message; zero is 10 s
+	Connections    int           // how many requests at most go at once; zero is 32
+	// Dial opens connections; nil is the net package's.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Now tells the time, against which a Retry-After date is measured; nil is
+	// time.Now.
+	Now func() time.Time
+}
+
+// Provider sends SMS. It is safe for concurrent use.
+type Provider struct {
+	config   Config
+	endpoint *url.URL
+	header   http.Header
+	gate     *channels.GateTransport
+	pool     *http.Transport
+	slots    chan struct{}
+}
+
+var _ channels.Provider = (*Provider)(nil)
+
+var accountSID = regexp.MustCompile(`^AC[0-9a-fA-F]{32}$`)
+
+// New checks the configuration; it contacts nobody.
+func New(c Config) (*Provider, error) {
+	if c.URL == "" {
+		c.URL = Global
+	}
+	base, err := url.Parse(strings.TrimSuffix(c.URL, "/"))
+	if err != nil || (base.Scheme != "https" && base.Scheme != "http") || base.Host == "" || base.User != nil || base.RawQuery != "" {
+		return nil, errors.New("twilio: the base address is not of the form https://host; set UTSKICK_TWILIO_URL")
+	}
+	if !accountSID.MatchString(c.Account) {
+		return nil, errors.New("twilio: an account SID is AC and 32 hexadecimal digits; set TWILIO_ACCOUNT_SID")
+	}
+	if c.Token == "" || strings.ContainsFunc(c.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil, errors.New("twilio: the auth token is empty or has characters that no token has; set TWILIO_AUTH_TOKEN")
+	}
+	if err := checkCallback(c.StatusCallback); err != nil {
+		return nil, err
+	}
+	if c.Timeout <= 0 {
+		c.Timeout = defaultTimeout
+	}
+	if c.Connections <= 0 {
+		c.Connections = defaultConnections
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	base.Path += "/2010-04-01/Accounts/" + c.Account + "/Messages.json"
+	p := &Provider{config: c, endpoint: base, slots: make(chan struct{}, c.Connections)}
+	p.header = http.Header{
+		"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(c.Account+":"+c.Token))},
+		"Content-Type":  {"application/x-www-form-urlencoded"},
+		"Accept":        {"application/json"},
+		"User-Agent":    {"utskick"},
+	}
+	// Over HTTP/2, one broken connection would leave many messages in doubt.
+	p.pool = &http.Transport{DialContext: c.Dial, Proxy: http.ProxyFromEnvironment, Protocols: new(http.Protocols), MaxIdleConnsPerHost: c.Connections, IdleConnTimeout: idle, TLSHandshakeTimeout: 5 * time.Second}
+	p.pool.Protocols.SetHTTP1(true)
+	p.gate = &channels.GateTransport{Base: p.pool}
+	return p, nil
+}
+
+// checkCallback refuses what Twilio refuses with 21609, for each message.
+func checkCallback(text string) error {
+	if text == "" {
+		return nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.Fragment != "" {
+		return errors.New("twilio: the status callback is not a web address; set UTSKICK_PUBLIC_URL")
+	}
+	if strings.Contains(u.Host, "_") {
+		return errors.New("twilio: the status callback's host has an underscore, which Twilio refuses; set UTSKICK_PUBLIC_URL")
+	}
+	return nil
+}
+
+// Name returns "twilio".
+func (p *Provider) Name() string { return "twilio" }
+
+// Channel returns [audience.SMS].
+func (p *Provider) Channel() audience.Channel { return audience.SMS }
+
+// PerCall returns 1.
+func (p *Provider) PerCall() int { return 1 }
+
+// Close drops idle connections. Attempts that are under way are not touched.
+func (p *Provider) Close() error {
+	p.pool.CloseIdleConnections()
+	return nil
+}
+
+// post makes the one request of an attempt and reads its answer. It goes by the
+// transport itself: a client would follow redirects. The header is shared,
+// nothing below writes to it.
+func (p *Provider) post(attempt *channels.Attempt, body string) (*http.Response, []byte, error) {
+	// The chunk's context is not handed down: once begun, an attempt has its
+	// time-out, since nobody could say whether it was taken.
+	ctx, cancel := context.WithTimeout(channels.WithAttempt(context.Background(), attempt), p.config.Timeout)
+	defer cancel()
+	request := &http.Request{
+		Method: http.MethodPost, URL: p.endpoint, Host: p.endpoint.Host, Header: p.header,
+		Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)),
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}
+	response, err := p.gate.RoundTrip(request.WithContext(ctx))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer response.Body.Close()
+	// The status is what counts: a body that breaks off leaves only the SID or
+	// the code unknown.
+	text, _ := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	return response, text, nil
+}
+
+// check refuses a draft that cannot be sent.
+func check(d channels.Draft) error {
+	if err := d.Check(audience.SMS); err != nil {
+		return fmt.Errorf("twilio: %w", err)
+	}
+	if len(d.Skeleton.Text) == 0 {
+		return fmt.Errorf("twilio: the message of group %d has no text", d.Group)
+	}
+	for _, segment := range d.Skeleton.Text {
+		if segment.Hole >= d.Sheet.Columns() {
+			return fmt.Errorf("twilio: the message of group %d has a hole %d, its rows have %d values", d.Group, segment.Hole, d.Sheet.Columns())
+		}
+	}
+	return nil
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"utskick/audience"
+	"utskick/dispatcher"
+)
+
+type campaignsCommand struct {
+	Create campaignCreate `cmd:"" help:"Create a campaign."`
+	Launch campaignLaunch `cmd:"" help:"Launch a campaign, now or at an instant."`
+	Pause  campaignPause  `cmd:"" help:"Stop a running campaign; it can be resumed."`
+	Resume campaignResume `cmd:"" help:"Let a paused campaign go on."`
+	Cancel campaignCancel `cmd:"" help:"End a campaign; whoever was not sent to is skipped."`
+	Report campaignReport `cmd:"" help:"Tell what became of everybody."`
+}
+
+type campaignCreate struct {
+	Name   string `arg:"" help:"Unique name."`
+	Sender string `required:"" help:"Name of a saved sender."`
+	Topic  string `required:"" help:"What it is about, such as newsletter or offer."`
+	Email  string `help:"Template to send by e-mail." placeholder:"TEMPLATE"`
+	SMS    string `help:"Template to send by SMS." name:"sms" placeholder:"TEMPLATE"`
+	Push   string `help:"Template to send by push." placeholder:"TEMPLATE"`
+}
+
+func (c campaignCreate) Run(sh *shell) error {
+	campaign := dispatcher.Campaign{Name: c.Name, Sender: c.Sender, Topic: c.Topic}
+	for _, ch := range []dispatcher.CampaignChannel{{Channel: audience.Email, Template: c.Email},
+		{Channel: audience.SMS, Template: c.SMS}, {Channel: audience.Push, Template: c.Push}} {
+		if ch.Template != "" {
+			campaign.Channels = append(campaign.Channels, ch)
+		}
+	}
+	if err := campaign.Validate(); err != nil {
+		return misuse{err}
+	}
+	return sh.with(func(a *app) error {
+		created, err := a.store.CreateCampaign(sh.ctx, campaign)
+		if err != nil {
+			return err
+		}
+		return sh.print(created, "Campaign %q is created. Launch it with: utskick campaigns launch %q", created.Name, created.Name)
+	})
+}
+
+type campaignLaunch struct {
+	Name   string    `arg:"" help:"Name of the campaign."`
+	At     time.Time `help:"When to begin, such as 2026-10-01T09:00:00+02:00; now if it is not given."`
+	SendBy time.Time `help:"When to give up on whoever was not sent to; a day after the beginning if it is not given."`
+}
+
+func (c campaignLaunch) Run(sh *shell) error {
+	return sh.with(func(a *app) error {
+		campaign, err := a.store.CampaignByName(sh.ctx, c.Name)
+		if err != nil {
+			return err
+		}
+		if err := a.cfg.serves(campaign); err != nil {
+			return err
+		}
+		run, err := a.store.LaunchRun(sh.ctx, c.Name, dispatcher.Launch{Due: c.At, SendBy: c.SendBy})
+		if err != nil {
+			return err
+		}
+		return sh.print(run, "Run %d of %q is scheduled for %s.", run.ID, c.Name, run.Due.Format(time.RFC3339))
+	})
+}
+
+// serves refuses a campaign over a channel that nothing is configured for: its
+// messages would wait until they expire.
+func (c config) serves(campaign dispatcher.Campaign) error {
+	for _, ch := range campaign.Channels {
+		if c.Providers[ch.Channel] == "" {
+			return fmt.Errorf("campaign %q goes over %s, and UTSKICK_%s names no provider for it", campaign.Name, ch.Channel,
+				strings.ToUpper(string(ch.Channel)))
+		}
+	}
+	return nil
+}
+
+type campaignPause struct {
+	Name   string `arg:"" help:"Name of the campaign."`
+	Reason string `help:"Why, for whoever looks at the report." default:"paused by an operator"`
+}
+
+func (c campaignPause) Run(sh *shell) error {
+	return sh.change(func(a *app) (dispatcher.Run, error) { return a.store.Pause(sh.ctx, c.Name, c.Reason) })
+}
+
+type campaignResume struct {
+	Name string `arg:"" help:"Name of the campaign."`
+}
+
+func (c campaignResume) Run(sh *shell) error {
+	return sh.change(func(a *app) (dispatcher.Run, error) { return a.store.Resume(sh.ctx, c.Name) })
+}
+
+type campaignCancel struct {
+	Name string `arg:"" help:"Name of the campaign."`
+}
+
+func (c campaignCancel) Run(sh *shell) error {
+	return sh.change(func(a *app) (dispatcher.Run, error) { return a.store.Cancel(sh.ctx, c.Name) })
+}
+
+func (sh *shell) change(f func(*app) (dispatcher.Run, error)) error {
+	return sh.with(func(a *app) error {
+		run, err := f(a)
+		if err != nil {
+			return err
+		}
+		return sh.print(run, "Run %d is %s.", run.ID, run.State)
+	})
+}
+
+type campaignReport struct {
+	Name string `arg:"" help:"Name of the campaign."`
+}
+
+func (c campaignReport) Run(sh *shell) error {
+	return sh.with(func(a *app) error { return sh.printReport(a, c.Name) })
+}
+
+func (sh *shell) printReport(a *app, campaign string) error {
+	r, err := a.store.Report(sh.ctx, campaign)
+	if err != nil {
+		return err
+	}
+	if err := r.Reconcile(); err != nil {
+		return err
+	}
+	if sh.json {
+		return sh.print(r, "")
+	}
+	return sh.writeReport(r)
+}
+
+// writeReport writes a report as a table, with the causes below.
+func (sh *shell) writeReport(r dispatcher.Report) error {
+	w := tabwriter.NewWriter(sh.stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(sh.stdout, "Campaign %s, run %d: %s %s\n\n", r.Campaign, r.Run, r.State, r.Reason)
+	fmt.Fprintln(w, "channel\taudience\tduplicates\tsent\tsuppressed\tfailed\tin doubt\tskipped\tpending\topened\tclicked\tunsubscribed\t")
+	for _, c := range r.Channels {
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", c.Channel, c.Audience, c.Duplicates, c.Sent, c.Suppressed, c.Failed,
+			c.InDoubt, c.Skipped, c.Pending, c.Opened, c.Clicked, c.Unsubscribed)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(sh.stdout, "\nCauses:")
+	for _, c := range r.Channels {
+		for _, line := range causeLines(c) {
+			if _, err := fmt.Fprintf(sh.stdout, "  %-6s %s\n", c.Channel, line); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func causeLines(c dispatcher.ChannelReport) []string {
+	var lines []string
+	for code, causes := range c.Causes {
+		for cause, n := range causes {
+			lines = append(lines, fmt.Sprintf("%-11s %-16s %8d", code, cause, n))
+		}
+	}
+	sort.Strings(lines)
+	return lines
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+)
+
+type doctorCommand struct{}
+
+// check is one thing that the doctor looked at.
+type check struct {
+	Name string `json:"name"`
+	OK   bool   `json:"ok"`
+	Says string `json:"says,omitempty"`
+}
+
+// errUnwell makes the doctor's exit code 1; what is wrong has been printed.
+var errUnwell = errors.New("something is wrong; see above")
+
+func (doctorCommand) Run(sh *shell) error {
+	a, err := sh.open(false)
+	if err != nil {
+		return err
+	}
+	checks, err := a.examine(sh)
+	if err := errors.Join(err, a.close()); err != nil {
+		return err
+	}
+	return sh.diagnose(checks)
+}
+
+// examine looks at the parts and recomputes every run's sums. (Opening the
+// database has checked its version and pepper already.)
+func (a *app) examine(sh *shell) ([]check, error) {
+	checks := []check{{Name: "database", OK: true, Says: "answers, at this version, with this pepper"}}
+	redis, err := a.openRedis()
+	if err != nil {
+		return nil, err
+	}
+	defer redis.Close()
+	answers := check{Name: "redis", OK: true, Says: "answers"}
+	if a.cfg.RedisURL == "" {
+		answers.Says = "in this process"
+	} else if redis.Ping(sh.ctx) != nil {
+		answers = check{Name: "redis", Says: "does not answer; sends go on, taken from the database"}
+	}
+	checks = append(checks, answers)
+	for _, ch := range a.channels() {
+		checks = append(checks, check{Name: "provider", OK: true, Says: ch})
+	}
+	campaigns, err := a.store.Campaigns(sh.ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range campaigns {
+		checks = append(checks, a.reconcile(sh, c.Name))
+	}
+	return checks, nil
+}
+
+func (a *app) reconcile(sh *shell, campaign string) check {
+	c := check{Name: "campaign " + campaign}
+	if _, err := a.store.LatestRun(sh.ctx, campaign); err != nil {
+		c.OK, c.Says = true, "not launched"
+		return c
+	}
+	r, err := a.store.Report(sh.ctx, campaign)
+	if err == nil {
+		err = r.Reconcile()
+	}
+	if err != nil {
+		c.Says = err.Error()
+		return c
+	}
+	c.OK, c.Says = true, fmt.Sprintf("run %d is %s and its sums meet", r.Run, r.State)
+	return c
+}
+
+func (sh *shell) diagnose(checks []check) error {
+	well := true
+	for _, c := range checks {
+		well = well && c.OK
+		if sh.json {
+			continue
+		}
+		mark := "ok   "
+		if !c.OK {
+			mark = "WRONG"
+		}
+		fmt.Fprintf(sh.stdout, "%s  %s: %s\n", mark, c.Name, c.Says)
+	}
+	if sh.json {
+		if err := sh.print(checks, ""); err != nil {
+			return err
+		}
+	}
+	if !well {
+		return errUnwell
+	}
+	return nil
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"utskick/api"
+	"utskick/dispatcher"
+	"utskick/storage"
+	"utskick/suppression"
+	"utskick/workers"
+)
+
+type serveCommand struct{}
+
+// Run serves HTTP. Without a Redis of its own it is the whole product in one
+// process.
+func (serveCommand) Run(sh *shell) error {
+	return sh.with(func(a *app) error {
+		redis, err := a.openRedis()
+		if err != nil {
+			return err
+		}
+		defer redis.Close()
+		return a.serve(sh.ctx, redis, a.cfg.RedisURL == "", nil)
+	})
+}
+
+type workCommand struct{}
+
+func (workCommand) Run(sh *shell) error {
+	cfg, err := readConfig(sh.lookup, false)
+	if err != nil {
+		return err
+	}
+	if cfg.RedisURL == "" {
+		return misuse{errors.New("UTSKICK_REDIS_URL is not set: without it utskick serve does the work, in its own process")}
+	}
+	return sh.with(func(a *app) error {
+		redis, err := a.openRedis()
+		if err != nil {
+			return err
+		}
+		defer redis.Close()
+		pool, closeProviders, err := a.pool(redis)
+		if err != nil {
+			return err
+		}
+		a.log.Info("working", "channels", a.channels())
+		return errors.Join(pool.Run(sh.ctx), closeProviders())
+	})
+}
+
+func (a *app) openRedis() (*workers.Redis, error) {
+	if a.cfg.RedisURL != "" {
+		return workers.OpenRedis(a.cfg.RedisURL)
+	}
+	return workers.EmbeddedRedis()
+}
+
+func (a *app) channels() (names []string) {
+	for ch, provider := range a.cfg.Providers {
+		if provider != "" {
+			names = append(names, string(ch)+": "+provider)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// pool makes what plans and sends.
+func (a *app) pool(redis *workers.Redis) (*workers.Pool, func() error, error) {
+	worker, closeProviders, err := a.worker()
+	if err != nil {
+		return nil, nil, err
+	}
+	pool := workers.NewPool(workers.Config{Redis: redis, Rings: a.store, Planner: a.store, Sender: worker,
+		Keeper: dispatcher.NewKeeper(a.store, suppression.SystemClock), Concurrency: a.cfg.Concurrency, Log: a.log})
+	return pool, closeProviders, nil
+}
+
+// serve runs the listeners, and with work the pool, until ctx ends. ready is
+// called once both listeners are open; it may be nil.
+func (a *app) serve(ctx context.Context, redis *workers.Redis, work bool, ready func(*api.Server, api.Addresses, *workers.Pool)) error {
+	server, err := a.server(redis)
+	if err != nil {
+		return err
+	}
+	var pool *workers.Pool
+	g, ctx := errgroup.WithContext(ctx)
+	if work {
+		var closeProviders func() error
+		if pool, closeProviders, err = a.pool(redis); err != nil {
+			return err
+		}
+		g.Go(func() error { return errors.Join(pool.Run(ctx), closeProviders()) })
+	}
+	g.Go(func() error {
+		return server.Serve(ctx, a.cfg.Listen, a.cfg.PublicListen, func(at api.Addresses) {
+			a.log.Info("serving", "operator", at.Operator, "public", at.Public, "working", work, "channels", a.channels())
+			if ready != nil {
+				ready(server, at, pool)
+			}
+		})
+	})
+	return g.Wait()
+}
+
+func (a *app) server(redis *workers.Redis) (*api.Server, error) {
+	c := api.Config{
+		Store: a.store, Keys: apiKeys{a.store}, Register: a.register, Contacts: a.contacts(), Keyer: a.keyer, Signer: a.signer,
+		NotFound: storage.ErrNotFound, Conflict: storage.ErrConflict, Secret: a.secret.SessionKey, Region: a.cfg.Region,
+		PublicURL: a.cfg.PublicURL, Queues: redis.Dashboard("/ops/queues"), Redis: redis.Ping, Metrics: metrics(), Log: a.log,
+	}
+	if slices.Contains(a.channelProviders(), "outbox") {
+		dir, err := filepath.Abs(outboxDir(a.cfg))
+		if err != nil {
+			return nil, fmt.Errorf("the outbox folder: %w", err)
+		}
+		c.OutboxDir = dir
+	}
+	return api.New(c)
+}
+
+func (a *app) channelProviders() (names []string) {
+	for _, name := range a.cfg.Providers {
+		names = append(names, name)
+	}
+	return names
+}
+

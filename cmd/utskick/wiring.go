@@ -1,0 +1,33 @@
+package main
+
+import (
+	"context"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"utskick/api"
+	"utskick/storage"
+)
+
+// apiKeys shows the store's keys to the API.
+type apiKeys struct{ store *storage.Store }
+
+func (k apiKeys) KeyByHash(ctx context.Context, hash []byte) (api.Key, error) {
+	stored, err := k.store.KeyByHash(ctx, hash)
+	return apiKey(stored), err
+}
+
+func (k apiKeys) KeyByID(ctx context.Context, id int64) (api.Key, error) {
+	stored, err := k.store.KeyByID(ctx, id)
+	return apiKey(stored), err
+}
+
+func apiKey(k storage.APIKey) api.Key { return api.Key{ID: k.ID, Name: k.Name, Scope: k.Scope} }
+
+// metrics is what /metrics shows of the process.
+func metrics() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return r
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+
+	"utskick/audience"
+	"utskick/examples"
+	"utskick/templates"
+)
+
+var sender = templates.Sender{
+	Name:          "exempelbolaget",
+	FromName:      "Exempelbolaget",
+	FromEmail:     "nyheter@exempelbolaget.test",
+	ReplyTo:       "kundservice@exempelbolaget.test",
+	PostalAddress: "Exempelbolaget AB, Exempelgatan 1, 111 11 Exempelstad",
+	Site:          "https://www.exempelbolaget.test",
+	SMSSender:     "Exempelbol",
+	NoticeVersion: "2026-01-15",
+	OpenTracking:  templates.ByConsent,
+}
+
+var (
+	//go:embed source/host.sv.html
+	swedishHTML string
+	//go:embed source/host.en.html
+	englishHTML string
+)
+
+// mailing is the autumn offer, on each channel in two languages. The Swedish
+// e-mail has a footer of its own; to the English one the product adds it.
+var mailing = map[string]templates.Template{
+	examples.EmailTemplate: {
+		Name: "host-email", Channel: audience.Email, Default: "sv",
+		Contents: map[string]templates.Content{
+			"sv": {Subject: `{{ contact.first_name | default: "Hej" }}, höstens erbjudanden är här`, HTML: swedishHTML},
+			"en": {Subject: `{{ contact.first_name | default: "Hello" }}, our autumn offers are here`, HTML: englishHTML},
+		},
+	},
+	examples.SMSTemplate: {
+		Name: "host-sms", Channel: audience.SMS, Default: "sv",
+		Contents: map[string]templates.Content{
+			"sv": {Text: `Hej {{ contact.first_name | default: "kund" }}! Höstens erbjudanden från Exempelbolaget: https://www.exempelbolaget.test/host`},
+			"en": {Text: `Hi {{ contact.first_name | default: "customer" }}! Autumn offers from Exempelbolaget: https://www.exempelbolaget.test/en/autumn`},
+		},
+	},
+	examples.PushTemplate: {
+		Name: "host-push", Channel: audience.Push, Default: "sv",
+		Contents: map[string]templates.Content{
+			"sv": {
+				Subject: "Höstens erbjudanden",
+				Text:    `Hej {{ contact.first_name | default: "kund" }}! Upp till 30 % på ytterkläder.{% if contact.tier == "guld" %} Som guldkund handlar du redan i dag.{% endif %}`,
+				Link:    "https://www.exempelbolaget.test/host",
+			},
+			"en": {
+				Subject: "Our autumn offers",
+				Text:    `Hi {{ contact.first_name | default: "customer" }}! Up to 30% off outerwear.{% if contact.tier == "guld" %} As a gold member you can shop today.{% endif %}`,
+				Link:    "https://www.exempelbolaget.test/en/autumn",
+			},
+		},
+	},
+}
+
+// encode leaves < and > as they are, so that people can read the HTML.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	err := e.Encode(v)
+	return b.Bytes(), err
+}
