@@ -30,7 +30,8 @@ lint: ## run golangci-lint as .golangci.yml says
 
 fuzz: ## run every fuzzer for FUZZTIME (10s)
 	@set -e; for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
-		for name in $$($(GO) test -list '^Fuzz' $$dir | grep '^Fuzz'); do \
+		names=$$($(GO) test -list '^Fuzz' $$dir); \
+		for name in $$(echo "$$names" | grep '^Fuzz'); do \
 			echo "$$dir $$name"; \
 			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$dir; \
 		done; \

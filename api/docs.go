@@ -147,9 +147,9 @@ func rulesOf(s *huma.Schema) string {
 	add(s.Pattern != "", "matches %s", s.Pattern)
 	add(s.Minimum != nil, "at least %v", deref(s.Minimum))
 	add(s.Maximum != nil, "at most %v", deref(s.Maximum))
-	add(s.MinLength != nil && *s.MinLength > 0, "at least %d characters", deref(s.MinLength))
+	add(s.MinLength != nil && *s.MinLength > 0, "not empty")
 	add(s.MaxLength != nil, "at most %d characters", deref(s.MaxLength))
-	add(s.MinItems != nil && *s.MinItems > 0, "at least %d items", deref(s.MinItems))
+	add(s.MinItems != nil && *s.MinItems > 0, "not empty")
 	return strings.Join(rules, "; ")
 }
 

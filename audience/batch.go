@@ -1,6 +1,9 @@
 package audience
 
-import "hash/maphash"
+import (
+	"encoding/binary"
+	"hash/maphash"
+)
 
 // batch is what has been read since the last transaction.
 type batch struct {
@@ -38,21 +41,25 @@ func (b *batch) keep(row Row, warnings []Problem) {
 	b.rows = append(b.rows, row)
 }
 
-// repeats finds external ids that a file has twice. It keeps hashes of 64 bits,
-// so that ten million of them take some 130 MB; the chance that any two of
-// those collide, and one row is listed wrongly, is one in 300,000.
+// repeats finds external ids that a file has twice. It keeps hashes of 64 bits:
+// ten million ids take 170 MB, and the chance that two of those have the same
+// hash, so that one row is listed wrongly, is one in 300,000.
 type repeats struct {
 	seed maphash.Seed
-	seen map[uint64]struct{}
+	seen map[idHash]struct{}
 }
 
+// idHash is bytes, because a map keyed by uint64 would pad every key to 16.
+type idHash [8]byte
+
 func newRepeats() repeats {
-	return repeats{maphash.MakeSeed(), make(map[uint64]struct{})}
+	return repeats{maphash.MakeSeed(), make(map[idHash]struct{})}
 }
 
 // add reports whether id was added before.
 func (r repeats) add(id string) bool {
-	h := maphash.String(r.seed, id)
+	var h idHash
+	binary.NativeEndian.PutUint64(h[:], maphash.String(r.seed, id))
 	_, again := r.seen[h]
 	r.seen[h] = struct{}{}
 	return again

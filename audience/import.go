@@ -87,7 +87,7 @@ type Report struct {
 }
 
 // Import reads a file of contacts from r into store, in batches, with memory
-// for one batch and some 13 bytes for every external id. Reading the same file
+// for one batch and some 20 bytes for every external id. Reading the same file
 // again is harmless.
 //
 // # The file

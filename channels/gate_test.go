@@ -212,17 +212,28 @@ func TestAttemptOnce(t *testing.T) {
 	}
 }
 
-// TestRequestIsLeftAlone: a RoundTripper must not change its request.
-func TestRequestIsLeftAlone(t *testing.T) {
-	v := startVendor(t, func(http.ResponseWriter, *http.Request, int) {})
-	r := request(t, v.URL, []byte("a message"))
+// seen keeps the request that goes on.
+type seen struct{ request *http.Request }
+
+func (s *seen) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.request = r
+	return &http.Response{Body: http.NoBody}, nil
+}
+
+// TestRequestThatGoesOn has nothing that could be sent again, and the length of
+// the one that came. That one is left alone, as a RoundTripper must.
+func TestRequestThatGoesOn(t *testing.T) {
+	var base seen
+	r := request(t, "http://example.com", []byte("a message"))
 	r.Header.Set("Idempotency-Key", "x")
+	r.Header.Set("Content-Type", "text/plain")
 	body := r.Body
-	resp, err := (&channels.GateTransport{Attempt: channels.NewAttempt(permit(t, new(channeltest.Clock)))}).RoundTrip(r)
-	if err != nil {
+	if _, err := (&channels.GateTransport{Base: &base, Attempt: channels.NewAttempt(permit(t, new(channeltest.Clock)))}).RoundTrip(r); err != nil {
 		t.Fatal(err)
 	}
-	resp.Body.Close()
+	if g := base.request; g.GetBody != nil || len(g.Header) != 1 || g.ContentLength != int64(len("a message")) {
+		t.Errorf("the request that goes on: GetBody %t, headers %v, length %d", g.GetBody != nil, g.Header, g.ContentLength)
+	}
 	if r.GetBody == nil || r.Body != body || r.Header.Get("Idempotency-Key") != "x" {
 		t.Error("the request was changed")
 	}

@@ -47,10 +47,14 @@ func (o Options) check(channel audience.Channel) error {
 	if o.Signer == nil {
 		return errors.New("signer: links cannot be made without one")
 	}
-	if channel == audience.Email {
-		return CheckTopic(o.Topic)
+	if channel != audience.Email {
+		return nil
 	}
-	return nil
+	s := o.Sender
+	if !isMailAddress(s.FromEmail) || !isOneLine(s.FromName) || s.addressLine() == "" || !isSite(s.Site) {
+		return fmt.Errorf("sender %q: an e-mail needs its from_name, from_email, postal_address and site", s.Name)
+	}
+	return CheckTopic(o.Topic)
 }
 
 // Compile makes the message of one language for a sender: everything that its

@@ -125,7 +125,9 @@ func (s *Skeleton) tooLong(sheet *Sheet) error {
 	switch s.Channel {
 	case audience.Email:
 		if n := rowBytes(sheet, row) + columnName*sheet.columns; n > MaxRow {
-			return s.failed("", 0, fmt.Sprintf("what differs from recipient to recipient takes %d bytes, %d are possible", n, MaxRow))
+			longest := s.longest(sheet, row)
+			return s.failed(longest.part, longest.line, fmt.Sprintf(
+				"what differs from recipient to recipient takes %d bytes, %d are possible; the longest piece stands here", n, MaxRow))
 		}
 		if n := s.Subject.length(sheet, row); n > MaxSubject {
 			return s.failed(partSubject, 0, fmt.Sprintf("the subject takes %d bytes, %d are possible", n, MaxSubject))
@@ -144,6 +146,17 @@ func (s *Skeleton) tooLong(sheet *Sheet) error {
 		}
 	}
 	return nil
+}
+
+// longest returns the hole with the longest value of a row.
+func (s *Skeleton) longest(sheet *Sheet, row int) hole {
+	best := 0
+	for i := range s.holes {
+		if len(sheet.At(row, i)) > len(sheet.At(row, best)) {
+			best = i
+		}
+	}
+	return s.holes[best]
 }
 
 func rowBytes(sheet *Sheet, row int) int {

@@ -114,14 +114,16 @@ func (l *linker) text(source string) string {
 	return applyEdits(source, edits)
 }
 
-// withoutPunctuation drops what belongs to the sentence around an address.
+// withoutPunctuation drops what belongs to the sentence around an address: marks
+// at its end, and brackets that it does not open itself.
 func withoutPunctuation(address string) string {
-	const marks = ".,;:!?*]}"
-	address = strings.TrimRight(address, marks)
-	if strings.HasSuffix(address, ")") && strings.Count(address, ")") > strings.Count(address, "(") {
-		address = strings.TrimRight(address, ")"+marks)
+	for {
+		address = strings.TrimRight(address, ".,;:!?*]}")
+		if !strings.HasSuffix(address, ")") || strings.Count(address, ")") <= strings.Count(address, "(") {
+			return address
+		}
+		address = address[:len(address)-1]
 	}
-	return address
 }
 
 // isWebAddress reports whether a link target can be stored and redirected to.

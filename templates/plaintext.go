@@ -19,9 +19,9 @@ var breaks = map[string]int{
 // textFromHTML makes a plain text of an HTML part, both with Liquid in them. A
 // link becomes "text (address)", an image its alt text. All Liquid tags are
 // kept, those within HTML tags and hidden elements too, so that blocks stay
-// balanced and variables set.
-func textFromHTML(source string) string {
-	w := &textWriter{h: parseHTML(parseDocument(source)), lineEnds: 2}
+// balanced and variables set. Targets are those that {{ _link_N }} stands for.
+func textFromHTML(source string, targets []string) string {
+	w := &textWriter{h: parseHTML(parseDocument(source)), targets: targets, lineEnds: 2}
 	for _, t := range w.h.tags {
 		w.token(t)
 	}
@@ -30,6 +30,7 @@ func textFromHTML(source string) string {
 
 type textWriter struct {
 	h        *htmlDocument
+	targets  []string
 	b        strings.Builder
 	lineEnds int    // that the text ends with; 2 at its start
 	wanted   int    // line ends to write before the next word
@@ -102,10 +103,10 @@ func (w *textWriter) address(href attribute) string {
 		}
 	}
 	address := strings.TrimSpace(b.String())
-	if strings.HasPrefix(address, "#") {
+	if strings.HasPrefix(address, "#") || strings.HasPrefix(address, "tel:") {
 		return ""
 	}
-	return strings.TrimPrefix(strings.TrimPrefix(address, "mailto:"), "tel:")
+	return strings.TrimPrefix(address, "mailto:")
 }
 
 // literalOf returns the decoded text of a piece as Liquid.
@@ -125,12 +126,21 @@ func (w *textWriter) closeLink() {
 		w.words(address)
 		return
 	}
-	if text := strings.TrimSpace(w.b.String()[w.linkFrom:]); text != address {
+	if text := strings.TrimSpace(w.b.String()[w.linkFrom:]); text != address && text != w.target(address) {
 		wanted := w.wanted
 		w.wanted, w.space = 0, false
 		w.words(" (" + address + ")")
 		w.wanted = wanted
 	}
+}
+
+// target returns what an address that is {{ _link_N }} stands for.
+func (w *textWriter) target(address string) string {
+	name := strings.TrimSuffix(strings.TrimPrefix(address, "{{ "), " }}")
+	if n, ok := linkNumber(name); ok && n < len(w.targets) {
+		return w.targets[n]
+	}
+	return address
 }
 
 func (w *textWriter) text(t htmlToken) {

@@ -35,7 +35,7 @@ func prepare(channel audience.Channel, language string, c Content, s Sender) pre
 		p.html = l.html(c.HTML)
 		p.text = c.Text
 		if strings.TrimSpace(p.text) == "" {
-			p.text = textFromHTML(p.html)
+			p.text = textFromHTML(p.html, l.targets)
 		}
 		p.text = completeText(l.text(p.text), language, s)
 		p.html = completeHTML(p.html, language, s)

@@ -36,7 +36,7 @@ func (h *htmlDocument) checkText(t *htmlToken) {
 		}
 	}
 	for i := t.start; i < t.end; i++ {
-		if h.source[i] != '<' {
+		if h.masked[i] != '<' {
 			continue
 		}
 		// White space may be trimmed away, so it separates nothing.

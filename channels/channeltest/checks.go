@@ -51,11 +51,14 @@ func (s *suite) openAt(t *testing.T, standIn StandIn, address string, o Options)
 	if o.Dial == nil {
 		o.Dial = new(net.Dialer).DialContext
 	}
+	conns := &connections{dial: o.Dial}
+	o.Dial = conns.Dial
 	p := s.New(t, address, o)
 	t.Cleanup(func() {
 		if err := p.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
+		conns.wantClosed(t)
 	})
 	b := &bench{suite: s, provider: p, standIn: standIn, clock: new(Clock), skeleton: s.Skeleton}
 	if b.skeleton == nil {

@@ -2,11 +2,14 @@ package channeltest
 
 import (
 	"bytes"
+	"context"
 	"log"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"utskick/audience"
 )
@@ -40,6 +43,48 @@ func captureLogs(t *testing.T) *buffer {
 		log.SetFlags(flags)
 	})
 	return captured
+}
+
+// connections counts those that a provider has open.
+type connections struct {
+	dial func(ctx context.Context, network, address string) (net.Conn, error)
+	open sync.WaitGroup
+}
+
+// Dial opens a connection that is counted until it is closed.
+func (c *connections) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := c.dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	c.open.Add(1)
+	return &connection{Conn: conn, closed: sync.OnceFunc(c.open.Done)}, nil
+}
+
+type connection struct {
+	net.Conn
+	closed func()
+}
+
+func (c *connection) Close() error {
+	defer c.closed()
+	return c.Conn.Close()
+}
+
+// wantClosed waits for the provider to give its connections up: closing it may
+// do that in the background, but does it.
+func (c *connections) wantClosed(t *testing.T) {
+	t.Helper()
+	closed := make(chan struct{})
+	go func() {
+		c.open.Wait()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(patience):
+		t.Error("Close leaves connections open")
+	}
 }
 
 // checkSecrets fails the test if text holds a credential, an address, or a part

@@ -136,6 +136,41 @@ func TestTooLargeIsNotSent(t *testing.T) {
 	}
 }
 
+// A body of which an early answer left a part unread still belongs to its
+// connection: another call that wrote into it would change what goes out. The
+// race detector is what sees that.
+func TestABodyInUseIsNotUsedAgain(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+			io.ReadFull(conn, make([]byte, 1000))
+			io.WriteString(conn, "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+		}
+	}()
+	p := newProvider(t, "http://"+listener.Addr().String())
+	defer p.Close()
+	d, permits, _ := chunk(t, 2)
+	d.Skeleton.HTML = append(d.Skeleton.HTML, templates.Segment{Literal: strings.Repeat("x", 8<<20), Hole: -1})
+	for range 4 {
+		call, err := p.Prepare(context.Background(), d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := call.Send(context.Background(), permits); got[0].Class != channels.TooLarge {
+			t.Fatalf("%s (%s), want too_large", got[0].Class, got[0].Reason)
+		}
+	}
+}
+
 // A body that the connection did not take to its end cannot have been read.
 func TestBrokenBodyIsNotTaken(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

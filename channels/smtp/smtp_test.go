@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -135,6 +136,17 @@ func once(fits func(smtptest.Event) bool, a smtptest.Action) func(smtptest.Event
 	}
 }
 
+// inTurn gives one reply after the other at a stage.
+func inTurn(stage smtptest.Stage, replies ...string) func(smtptest.Event) smtptest.Action {
+	var n atomic.Int64
+	return func(e smtptest.Event) smtptest.Action {
+		if e.Stage != stage {
+			return smtptest.Action{}
+		}
+		return smtptest.Action{Reply: replies[(n.Add(1)-1)%int64(len(replies))]}
+	}
+}
+
 // certificate is for 127.0.0.1, with the roots that trust it.
 func certificate() (server, client *tls.Config) {
 	s := httptest.NewTLSServer(nil)
@@ -182,6 +194,7 @@ func TestConnecting(t *testing.T) {
 		{"password wrong", login(smtptest.Config{Respond: at(smtptest.AUTH, smtptest.Action{Reply: "535 5.7.8 wrong"})}), "", nil, "hold bad_credentials", false},
 		{"password not now", login(smtptest.Config{Respond: at(smtptest.AUTH, smtptest.Action{Reply: "454 4.7.0 later"})}), "", nil, "not_taken service_unavailable", false},
 		{"no AUTH PLAIN", login(smtptest.Config{Respond: at(smtptest.EHLO, smtptest.Action{Reply: "250 host\nAUTH LOGIN"})}), "", nil, "hold no_auth_offered", false},
+		{"AUTH offered before TLS alone", login(smtptest.Config{TLS: server, Respond: inTurn(smtptest.EHLO, "250 host\nSTARTTLS\nAUTH PLAIN", "250 host")}), "connections=1&starttls=required", client, "hold no_auth_offered", false},
 		{"password wanted", smtptest.Config{Respond: at(smtptest.EHLO, smtptest.Action{Reply: "530 5.7.0 log in"})}, "", nil, "hold bad_credentials", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -356,6 +369,30 @@ func TestNoLookaheadLost(t *testing.T) {
 	}
 	if n := f.server.Connections(); n != 2 {
 		t.Errorf("%d connections, want 2: the rest goes over a new one", n)
+	}
+}
+
+// TestStopped: what had been begun when the context ended is finished, and
+// nothing more is begun.
+func TestStopped(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	respond := func(e smtptest.Event) smtptest.Action {
+		if e.Stage == smtptest.End {
+			cancel()
+		}
+		return smtptest.Action{}
+	}
+	f := start(t, smtptest.Config{Respond: respond}, "connections=1", Config{})
+	addresses := channeltest.Addresses(audience.Email, 5)
+	call, err := f.Prepare(ctx, f.draft(channeltest.Skeleton(audience.Email), addresses))
+	if err != nil {
+		t.Fatal(err)
+	}
+	results := call.Send(ctx, channeltest.Permits(t, f.clock, audience.KindEmail, addresses...))
+	// The second message's envelope went with the first message.
+	wantResults(t, results, map[string]int{"accepted": 2, "withheld stopped": 3})
+	if n := f.server.Transactions(); n != 2 {
+		t.Errorf("%d transactions", n)
 	}
 }
 
