@@ -22,6 +22,7 @@ type bareMail struct {
 	selector  string
 	domain    string
 	messages  [][]byte // without their To line
+	stuffed   [][]byte // the same with dots doubled at the start of lines (RFC 5321, 4.5.2)
 	envelopes []string
 	to        []string
 }
@@ -43,6 +44,7 @@ func bareSMTP(job bareJob) (bareSender, error) {
 			return nil, err
 		}
 		b.messages = append(b.messages, m)
+		b.stuffed = append(b.stuffed, bytes.ReplaceAll(m, []byte("\n."), []byte("\n..")))
 		b.to = append(b.to, string(mime.AppendTo(nil, s.addresses[row])))
 		b.envelopes = append(b.envelopes, fmt.Sprintf("MAIL FROM:<%s>%s SIZE=%d\r\nRCPT TO:<%s>\r\nDATA\r\n",
 			layout.From(), parameters, len(m), s.addresses[row]))
@@ -73,7 +75,7 @@ func (b *bareMail) connect() (func(int) (int, error), error) {
 			return 1, err
 		}
 		out = append(append(out[:0], b.to[row]...), head...)
-		out = append(append(out, b.messages[row]...), ".\r\n"...)
+		out = append(append(out, b.stuffed[row]...), ".\r\n"...)
 		out = append(out, b.envelopes[(row+1)%len(b.envelopes)]...)
 		return 1, say(conn, r, out, 4)
 	}, nil

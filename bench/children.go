@@ -58,7 +58,7 @@ func (p *parent) dieWith() {
 	go func() {
 		for p.in.Scan() {
 		}
-		os.Exit(1)
+		os.Exit(0) // whoever would ask is gone, or has its answer
 	}()
 }
 

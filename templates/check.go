@@ -123,7 +123,7 @@ func (p contentPart) checkLibrary(doc *document) []Problem {
 	if p.escaping == asHTML {
 		engine = htmlLiquid
 	}
-	if _, err := engine.ParseString(source(doc.tree)); err != nil {
+	if _, err := engine.ParseTemplateLocation([]byte(source(doc.tree)), "", 1); err != nil {
 		return []Problem{{Line: err.LineNumber(), Rule: "Liquid cannot read what stands here"}}
 	}
 	return nil

@@ -238,7 +238,7 @@ func (p *partCompiler) finish() error {
 	if p.script.source.Len() == 0 {
 		return nil
 	}
-	template, err := p.engine().ParseString(p.script.source.String())
+	template, err := p.engine().ParseTemplateLocation([]byte(p.script.source.String()), "", 1)
 	if err != nil {
 		return err
 	}

@@ -54,11 +54,15 @@ func (b *scriptBuilder) add(n *node, hole bool) {
 		b.source.WriteString(separator)
 		b.holes++
 	}
-	text := source([]*node{n})
+	text := source([]*node{n}) + nextLine
 	b.starts = append(b.starts, lineMark{1 + b.lines, n.line})
 	b.lines += strings.Count(text, "\n")
 	b.source.WriteString(text)
 }
+
+// nextLine ends a line of a script without rendering anything, so that errors
+// tell one node from the next.
+const nextLine = "{% comment %}\n{% endcomment %}"
 
 // lineOf returns the author's line of a line of the source.
 func (sc *script) lineOf(line int) int {

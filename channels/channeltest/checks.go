@@ -109,15 +109,34 @@ func (b *bench) check(t *testing.T, results []channels.Result, permits []*suppre
 		if permits[row] == nil && r.Class != channels.Withheld {
 			t.Errorf("row %d has no permit, its result is %s", row, r.Class)
 		}
-		if permits[row] != nil && r.Class != channels.Accepted && r.Reason == "" {
-			t.Errorf("row %d is %s without a reason", row, r.Class)
-		}
-		if strings.Trim(r.Reason, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
-			t.Errorf("row %d: the reason is not a word: %q", row, r.Reason)
+		if permits[row] != nil {
+			WantSound(t, r)
 		}
 		b.checkSecrets(t, fmt.Sprintf("result %d", row), fmt.Sprintf("%+v", r))
 	}
 	return results
+}
+
+// WantSound asserts what holds for the result of any attempt, whatever a vendor
+// answers: a known class, a word for a reason, a pause that ends, and suppression
+// only of who is refused.
+func WantSound(t testing.TB, r channels.Result) {
+	t.Helper()
+	if r.Class > channels.Hold {
+		t.Errorf("class %d", r.Class)
+	}
+	if r.Class != channels.Accepted && r.Reason == "" {
+		t.Errorf("%s without a reason", r.Class)
+	}
+	if strings.Trim(r.Reason, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
+		t.Errorf("the reason is not a word: %q", r.Reason)
+	}
+	if r.Pause < 0 || r.Pause > time.Hour {
+		t.Errorf("a pause of %s", r.Pause)
+	}
+	if r.Suppress != "" && (r.Class != channels.Refused || !slices.Contains(suppression.Causes, r.Suppress)) {
+		t.Errorf("%s suppresses as %q", r.Class, r.Suppress)
+	}
 }
 
 // attempts is how many attempts so many messages take.

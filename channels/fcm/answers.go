@@ -134,7 +134,7 @@ func (p *Provider) pause(header http.Header, otherwise time.Duration) time.Durat
 	d := otherwise
 	after := header.Get("Retry-After")
 	if seconds, err := strconv.ParseInt(after, 10, 64); err == nil {
-		d = time.Duration(min(seconds, int64(longestPause/time.Second))) * time.Second
+		d = time.Duration(min(max(seconds, 0), int64(longestPause/time.Second))) * time.Second
 	} else if at, err := http.ParseTime(after); err == nil {
 		d = at.Sub(p.config.Now())
 	}

@@ -264,3 +264,17 @@ func TestNewRefuses(t *testing.T) {
 		}
 	}
 }
+
+func FuzzAnswer(f *testing.F) {
+	f.Add(200, "", []byte(`{"name":"projects/p/messages/0"}`))
+	for _, a := range answers() {
+		f.Add(a.Answer.Status, a.Answer.Header["Retry-After"], []byte(a.Answer.Body))
+	}
+	f.Add(400, "", []byte(`{"error":{"details":[{"@type":7}]}}`))
+	f.Add(429, "-9223372036854775808", []byte(`{"error":[]}`))
+	f.Add(503, "Mon, 01 Jan 0001 00:00:00 GMT", []byte("<html>"))
+	p := newProvider(f, Global, startTokens(f))
+	f.Fuzz(func(t *testing.T, status int, after string, body []byte) {
+		channeltest.WantSound(t, p.answer(status, http.Header{"Retry-After": {after}}, body))
+	})
+}

@@ -79,7 +79,7 @@ func (p *Provider) pause(header http.Header) time.Duration {
 		d = time.Unix(reset, 0).Sub(p.now())
 	} else if after := header.Get("Retry-After"); after != "" {
 		if seconds, err := strconv.ParseInt(after, 10, 64); err == nil {
-			d = time.Duration(min(seconds, int64(longestPause/time.Second))) * time.Second
+			d = time.Duration(min(max(seconds, 0), int64(longestPause/time.Second))) * time.Second
 		} else if at, err := http.ParseTime(after); err == nil {
 			d = at.Sub(p.now())
 		}

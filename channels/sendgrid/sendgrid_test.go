@@ -76,3 +76,16 @@ func answers() []channeltest.Case {
 		{Name: "529", Answer: answer(529), Want: inDoubt},
 	}
 }
+
+func FuzzAnswer(f *testing.F) {
+	f.Add(202, "", "", 1000)
+	f.Add(429, "1795435207", "", 1)
+	f.Add(429, "9223372036854775807", "", 1)
+	f.Add(503, "", "-9223372036854775808", 2)
+	f.Add(503, "", "Mon, 01 Jan 0001 00:00:00 GMT", 2)
+	p := newProvider(f, Global)
+	f.Fuzz(func(t *testing.T, status int, reset, after string, recipients int) {
+		header := http.Header{"X-Ratelimit-Reset": {reset}, "Retry-After": {after}}
+		channeltest.WantSound(t, p.answer(status, header, recipients))
+	})
+}

@@ -293,3 +293,16 @@ func TestNewRefuses(t *testing.T) {
 		}
 	}
 }
+
+func FuzzAnswer(f *testing.F) {
+	f.Add(201, "", []byte(`{"sid":"SM0"}`))
+	f.Add(400, "", []byte(`{"code":21610,"message":"x"}`))
+	f.Add(400, "", []byte(`{"code":"21610"}`))
+	f.Add(400, "", []byte(`{"code":{"code":1e400}}`))
+	f.Add(429, "-9223372036854775808", []byte(`{"code":63038`))
+	f.Add(503, "Mon, 01 Jan 0001 00:00:00 GMT", []byte("<html>"))
+	p := newProvider(f, Global)
+	f.Fuzz(func(t *testing.T, status int, after string, body []byte) {
+		channeltest.WantSound(t, p.answer(status, http.Header{"Retry-After": {after}}, body))
+	})
+}
