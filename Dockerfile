@@ -16,7 +16,7 @@ RUN --mount=type=cache,target=/go/pkg/mod \
 # container (see deploy/README.md), and nobody else is in there.
 RUN mkdir -p /image/etc/ssl/certs \
     && cp -L /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ \
-    && mkdir -m 1777 /image/data /image/tmp
+    && mkdir -m 1777 /image/data /image/data/outbox /image/tmp
 
 FROM scratch
 COPY --from=build /image/ /

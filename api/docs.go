@@ -37,6 +37,14 @@ type docsField struct {
 
 func (o *operator) registerDocs() {
 	// Everything is registered by now, and the document does not change any more.
+	document, err := json.Marshal(o.api.OpenAPI())
+	if err != nil {
+		panic(err) // the document is a part of the program
+	}
+	o.routes.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/openapi+json")
+		_, _ = w.Write(document) // the client went away
+	})
 	sections := describe(o.api.OpenAPI())
 	o.routes.HandleFunc("GET /docs", func(w http.ResponseWriter, r *http.Request) {
 		o.pages.write(w, http.StatusOK, "docs", struct {

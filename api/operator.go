@@ -66,14 +66,15 @@ func newOperator(c Config) *operator {
 }
 
 // humaConfig leaves out what huma would add to bodies and routes: links to
-// schemas, and a viewer that is loaded from elsewhere.
+// schemas, a viewer that is loaded from elsewhere, and its own route to the
+// document, which is made at the first request without a lock.
 func humaConfig(version string) huma.Config {
 	if version == "" {
 		version = "0"
 	}
 	config := huma.DefaultConfig("Utskick", version)
 	config.Info.Description = "Direct marketing by e-mail, SMS and push, with suppression enforced at the moment of sending."
-	config.DocsPath, config.SchemasPath, config.CreateHooks = "", "", nil
+	config.OpenAPIPath, config.DocsPath, config.SchemasPath, config.CreateHooks = "", "", "", nil
 	json := huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: unmarshal}
 	config.Formats = map[string]huma.Format{"application/json": json, "json": json}
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{

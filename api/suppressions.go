@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -127,16 +128,44 @@ func (o *operator) checkSuppression(ctx context.Context, in *struct{ Body checkF
 	if len(violations) > 0 {
 		return nil, invalid(violations...)
 	}
-	contacts, err := o.c.Store.ContactKeys(ctx, key)
+	keys, err := o.keysOf(ctx, b, key)
 	if err != nil {
 		return nil, o.failed("contact", err)
 	}
 	scope := suppression.Scope{Channel: b.Channel, Topic: b.Topic, Sender: b.Sender, Purpose: b.Purpose}
-	cause, version, err := suppression.Check(ctx, o.c.Store, scope, append(contacts, key)...)
+	cause, version, err := suppression.Check(ctx, o.c.Store, scope, keys...)
 	if err != nil {
 		return nil, o.failed("suppression", err)
 	}
 	return &struct{ Body checkAnswer }{checkAnswer{cause != "", cause, version}}, nil
+}
+
+// keysOf returns what the gate would ask for: the key of the address and that of
+// its contact. Of a contact with several devices none is asked for: what holds
+// for one of them does not hold for the others.
+func (o *operator) keysOf(ctx context.Context, b checkFields, key audience.Key) ([]audience.Key, error) {
+	if audience.Kind(b.Kind) != audience.KindContact {
+		contacts, err := o.c.Store.ContactKeys(ctx, key)
+		return append(contacts, key), err
+	}
+	id, err := audience.NormalizeExternalID(b.Address)
+	if err != nil {
+		return nil, err
+	}
+	c, err := o.c.Store.Contact(ctx, id)
+	if errors.Is(err, o.c.NotFound) {
+		return []audience.Key{key}, nil
+	}
+	var addresses []audience.Key
+	for _, k := range o.c.Keyer.ContactKeys(c) {
+		if k.Kind == b.Channel.Kind() {
+			addresses = append(addresses, k.Key)
+		}
+	}
+	if len(addresses) > 1 {
+		addresses = nil
+	}
+	return append(addresses, key), err
 }
 
 // suppressionImportReport is what became of the lines of a file: lines =

@@ -166,7 +166,8 @@ func (s *Store) keyOf(kind audience.Kind, address string) audience.Key {
 }
 
 // insertContacts writes new contacts and fills in their ids. They are written
-// in the order of their e-mail keys, which is the order in which they are sent.
+// in the order of their e-mail keys, which is the order in which they are sent;
+// of those who share one, the first in the file gets the lowest id.
 func (s *Store) insertContacts(ctx context.Context, tx *sql.Tx, contacts []audience.Contact) error {
 	if len(contacts) == 0 {
 		return nil
@@ -201,7 +202,7 @@ func (s *Store) sortByEmailKey(contacts []audience.Contact) {
 	for _, c := range contacts {
 		ks[c.ExternalID] = s.keyOf(audience.KindEmail, c.Email)
 	}
-	sort.Slice(contacts, func(i, j int) bool {
+	sort.SliceStable(contacts, func(i, j int) bool {
 		a, b := ks[contacts[i].ExternalID], ks[contacts[j].ExternalID]
 		return bytes.Compare(a[:], b[:]) < 0
 	})

@@ -27,7 +27,7 @@ type Options struct {
 	Links map[string]int64
 }
 
-var topicForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$`)
+var topicForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,63}$`)
 
 // CheckTopic refuses a topic that cannot be a label of a List-Id (RFC 2919,
 // section 2): up to 63 letters, digits, - and _.

@@ -233,9 +233,27 @@ func (p *Pool) checkEpoch(ctx context.Context) error {
 		}
 	}
 	if err == nil && fresh {
+		p.showQueues(ctx)
 		return p.Rings.ForgetRings(ctx)
 	}
 	return nil
+}
+
+// queuesKey is where asynq keeps the names of its queues.
+const queuesKey = "asynq:queues"
+
+// showQueues lets the dashboard list every queue from the start. asynq itself
+// adds a queue with its first task, and operations would look at a page without
+// the queue they came for.
+func (p *Pool) showQueues(ctx context.Context) {
+	for queue, n := range p.Concurrency {
+		if n == 0 {
+			continue
+		}
+		if err := p.Redis.client.SAdd(ctx, queuesKey, queue).Err(); err != nil {
+			p.Log.Warn("the dashboard cannot be told of a queue", "queue", queue, "error", err)
+		}
+	}
 }
 
 func (p *Pool) ringAll(ctx context.Context) error {

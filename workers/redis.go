@@ -20,6 +20,7 @@ import (
 type Redis struct {
 	client redis.UniversalClient
 	opt    asynq.RedisConnOpt
+	server *miniredis.Miniredis // the in-process one, or nil
 	close  []func()
 }
 
@@ -48,6 +49,7 @@ func EmbeddedRedis() (*Redis, error) {
 		return nil, fmt.Errorf("start the in-process Redis: %w", err)
 	}
 	r := newRedis(asynq.RedisClientOpt{Addr: server.Addr()})
+	r.server = server
 	stop := make(chan struct{})
 	go expireKeys(server, stop)
 	r.close = append(r.close, func() { close(stop); server.Close() })

@@ -191,6 +191,9 @@ func (l *Layout) appendParts(dst []byte, sheet *templates.Sheet, row int) []byte
 	dst = append(dst, "Content-Type: multipart/alternative;\r\n boundary=\""...)
 	dst = append(dst, l.boundary...)
 	dst = append(dst, "\"\r\n"...)
+	if l.eightBit { // of the whole, when a part may be (RFC 2045, 6.4)
+		dst = append(dst, "Content-Transfer-Encoding: 8bit\r\n"...)
+	}
 	for _, p := range l.parts {
 		dst = append(dst, "\r\n--"...)
 		dst = append(dst, l.boundary...)

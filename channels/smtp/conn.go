@@ -18,7 +18,8 @@ import (
 
 // conn is one session with the relay. It belongs to one goroutine at a time.
 type conn struct {
-	net      net.Conn
+	tcp      net.Conn
+	net      net.Conn // tcp, or TLS over it
 	br       *bufio.Reader
 	timeouts Timeouts
 	offers   offers
@@ -78,7 +79,7 @@ func (s *settings) connect(ctx context.Context) (*conn, error) {
 	// The end of the context breaks off whatever is being waited for.
 	stop := context.AfterFunc(ctx, func() { tcp.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	c := &conn{timeouts: s.timeouts}
+	c := &conn{tcp: tcp, timeouts: s.timeouts}
 	c.attach(tcp)
 	if err := s.establish(ctx, c); err != nil {
 		tcp.Close()
@@ -226,13 +227,15 @@ func (c *conn) alive() bool {
 	return c.command("NOOP", 250, "NOOP") == nil
 }
 
-// quit takes leave, and closes the connection whatever the server says.
+// quit takes leave, unless the connection is broken, and closes it whatever the
+// server says. TLS takes no leave of its own: it could wait for a peer that does
+// not read.
 func (c *conn) quit() {
 	if !c.broken {
 		c.net.SetDeadline(time.Now().Add(min(c.timeouts.Command, time.Second)))
 		c.command("QUIT", 221, "QUIT") // an error changes nothing
 	}
-	c.net.Close()
+	c.tcp.Close()
 }
 
 // flush sends the first n bytes of the queue, each byte once whatever comes of

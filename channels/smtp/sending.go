@@ -26,7 +26,7 @@ type sending struct {
 
 // spread gives the rows to connections until none is left, or none can be had.
 // It waits for all that was begun.
-func (s *sending) spread() (err error) {
+func (s *sending) spread() error {
 	// Whoever waits for a connection beyond the permits' life waits in vain.
 	ctx, cancel := context.WithTimeoutCause(s.ctx, longest(s.permits), suppression.ErrExpired)
 	defer cancel()

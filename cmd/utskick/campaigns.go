@@ -61,9 +61,7 @@ func (c campaignLaunch) Run(sh *shell) error {
 		if err != nil {
 			return err
 		}
-		if err := a.cfg.serves(campaign); err != nil {
-			return err
-		}
+		a.warnUnserved(campaign)
 		run, err := a.store.LaunchRun(sh.ctx, c.Name, dispatcher.Launch{Due: c.At, SendBy: c.SendBy})
 		if err != nil {
 			return err
@@ -72,16 +70,16 @@ func (c campaignLaunch) Run(sh *shell) error {
 	})
 }
 
-// serves refuses a campaign over a channel that nothing is configured for: its
-// messages would wait until they expire.
-func (c config) serves(campaign dispatcher.Campaign) error {
+// warnUnserved tells of a channel that nothing is configured for here. Workers
+// may know better, so it is no error; without any, messages wait until they
+// expire.
+func (a *app) warnUnserved(campaign dispatcher.Campaign) {
 	for _, ch := range campaign.Channels {
-		if c.Providers[ch.Channel] == "" {
-			return fmt.Errorf("campaign %q goes over %s, and UTSKICK_%s names no provider for it", campaign.Name, ch.Channel,
-				strings.ToUpper(string(ch.Channel)))
+		if a.cfg.Providers[ch.Channel] == "" {
+			a.log.Warn("no provider is configured here for a channel of the campaign", "channel", ch.Channel,
+				"set", "UTSKICK_"+strings.ToUpper(string(ch.Channel)))
 		}
 	}
-	return nil
 }
 
 type campaignPause struct {

@@ -146,9 +146,6 @@ func (c demoCommand) setUp(sh *shell, a *app) error {
 	if _, err := a.store.CreateCampaign(sh.ctx, campaign); err != nil && !errors.Is(err, storage.ErrConflict) {
 		return err
 	}
-	if err := a.cfg.serves(campaign); err != nil {
-		return err
-	}
 	_, err = a.store.LaunchRun(sh.ctx, demoCampaign, dispatcher.Launch{})
 	return err
 }

@@ -133,4 +133,3 @@ func (a *app) channelProviders() (names []string) {
 	}
 	return names
 }
-

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 )
 
@@ -294,20 +295,11 @@ func (c *session) message() error {
 	id := c.server.delivered.Add(1)
 	usual = "250 2.0.0 Ok: queued as 4Q0001"
 	if !c.server.config.Discard {
-		usual = "250 2.0.0 Ok: queued as 4Q" + hex(id)
+		usual = "250 2.0.0 Ok: queued as 4Q" + strconv.FormatInt(id, 10)
 	}
 	err = c.answer(End, usual)
 	c.reset()
 	return err
-}
-
-func hex(n int64) string {
-	const digits = "0123456789ABCDEF"
-	out := make([]byte, 0, 8)
-	for shift := 28; shift >= 0; shift -= 4 {
-		out = append(out, digits[n>>shift&15])
-	}
-	return string(out)
 }
 
 // beforeBody lets the script break off in the middle of a message.
