@@ -90,12 +90,13 @@ func rowProblems(problems []audience.Problem, where func(column string) string) 
 // be anything, and is not repeated.
 var fieldName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_-]{0,62}(\[\d{1,9}\])*$`)
 
-// safeField cuts a location at its first part that is no name of ours.
+// safeField leaves of a location with any such name only where it begins: body,
+// path or query. The name may have dots, so nobody can tell where it begins.
 func safeField(location string) string {
-	parts := strings.Split(location, ".")
-	for i, part := range parts {
+	for part := range strings.SplitSeq(location, ".") {
 		if !fieldName.MatchString(part) {
-			return strings.Join(parts[:i], ".")
+			first, _, _ := strings.Cut(location, ".")
+			return first
 		}
 	}
 	return location

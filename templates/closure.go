@@ -283,13 +283,10 @@ func (c *compiler) relation(rel relation) test {
 }
 
 // compared compiles one side of a comparison. A missing value and nothing are
-// both empty here; an empty text as such is neither, so it is left to Liquid.
+// both empty here. Check lets nothing else be compared that could be empty.
 func (c *compiler) compared(o operand) getter {
 	if isNothing(o) {
 		return func(*row) string { return "" }
-	}
-	if o.path == nil && o.literal == "" || o.is("unsubscribe_url") {
-		return nil
 	}
 	return c.text(o)
 }

@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"flag"
 	"fmt"
 	"strings"
 	"testing"
@@ -221,6 +222,24 @@ func TestClosuresMatchLibrary(t *testing.T) {
 		t.Error("no template was compared")
 	}
 	t.Logf("%d templates compared", compared)
+}
+
+// The generated templates are cheap: more of them than usual.
+func init() {
+	if err := flag.Set("rapid.checks", "1000"); err != nil {
+		panic(err)
+	}
+}
+
+// TestFilterClosures compares the compiled filters over odd letters.
+func TestFilterClosures(t *testing.T) {
+	for _, filter := range []string{"upcase", "downcase", "capitalize", "escape", `default: "<b>"`, "upcase | capitalize", "escape | truncate: 9", "escape_once | strip"} {
+		for _, value := range []string{"", "İstanbul", "ǆ ǅ", "straße", "ﬁn", "ÅÄÖ åäö", "ſ", "\xff\xfeå", "a\x00b", "&amp; <'\">", "éÉ e\u0301", "🦐"} {
+			for _, e := range []escaping{asIs, asHTML, asHeader} {
+				compare(t, "{{ contact.first_name | "+filter+" }}", e, value, "", "")
+			}
+		}
+	}
 }
 
 // FuzzClosures: whatever passes the check renders to the same bytes as in one

@@ -9,6 +9,24 @@ import (
 	"utskick/audience"
 )
 
+// TestFooterStands where the body ends, and not in a block.
+func TestFooterStands(t *testing.T) {
+	for source, want := range map[string]string{
+		"a":                               "a|",
+		"<body>a</BODY >\n</html>":        "<body>a|</BODY >\n</html>",
+		"a</html>b":                       "a|</html>b",
+		"a<!-- </body> --></body></body>": "a<!-- </body> -->|</body></body>",
+		"{% if contact.city %}</body>{% endif %}b": "{% if contact.city %}</body>{% endif %}b|",
+		"{% raw %}</body>{% endraw %}b":            "{% raw %}</body>{% endraw %}b|",
+		"<title></body></title>b</body>":           "<title></body></title>b|</body>",
+	} {
+		end := parseHTML(parseDocument(source)).bodyEnd()
+		if got := source[:end] + "|" + source[end:]; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
 // TestUnsubscribeLinkIsAlwaysShown mixes pieces of HTML and Liquid, well-formed
 // or not. Whatever is saved shows the link to a browser's parser.
 func TestUnsubscribeLinkIsAlwaysShown(t *testing.T) {

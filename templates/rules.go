@@ -132,7 +132,7 @@ func countNodes(nodes []*node) int {
 
 // set notes the name that a tag sets.
 func (c *checker) set(n *node, captured bool) {
-	if  strings.HasPrefix(n.variable, "_") {
+	if slices.Contains(reservedNames, n.variable) || strings.HasPrefix(n.variable, "_") {
 		c.problem(n.line, "%s cannot be the name of a variable", n.variable)
 	}
 	if n.variable != "" {

@@ -104,11 +104,10 @@ var (
 	scopeElements = []string{"table", "caption", "td", "th", "marquee", "applet"}
 )
 
-// closeInnermost closes the innermost element of the name that is in scope. It
-// never leaves what is hidden.
+// closeInnermost closes the innermost element of the name that is in scope.
 func (o *openElements) closeInnermost(name string) {
 	ofTable := slices.Contains(tableElements, name)
-	for i := len(o.list) - 1; i >= 0 && !o.list[i].covered; i-- {
+	for i := len(o.list) - 1; i >= 0; i-- {
 		open := o.list[i].name
 		if open == name {
 			o.list = o.list[:i]
