@@ -44,12 +44,11 @@ type Case struct {
 	Name   string
 	Answer Answer
 	Rows   int // messages in the call; 0 is 1
-	// Want has every field of the result. With "any" as its ProviderID, the
-	// result needs one that is not empty.
+	// Want has every field of the result. [AnyID] stands for any ProviderID.
 	Want channels.Result
 }
 
-// AnyID as the ProviderID that a [Case] wants stands for any but the empty one.
+// AnyID as the ProviderID that a [Case] wants is any but the empty one.
 const AnyID = "any"
 
 // Run runs the suite.

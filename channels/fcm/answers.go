@@ -52,8 +52,8 @@ func (f failure) code() string {
 // (https://firebase.google.com/docs/cloud-messaging/error-codes).
 func (f failure) aboutToken() bool {
 	for _, d := range f.Error.Details {
-		for _, v := range d.Violations {
-			return v.Field == "message.token"
+		if len(d.Violations) > 0 {
+			return d.Violations[0].Field == "message.token"
 		}
 	}
 	return strings.Contains(f.Error.Message, "registration token is not a valid FCM registration token")
@@ -61,22 +61,22 @@ func (f failure) aboutToken() bool {
 
 // answer says what an answer means for the message
 // (https://firebase.google.com/docs/reference/fcm/rest/v1/ErrorCode).
-func (p *Provider) answer(status int, header http.Header, body []byte) channels.Result {
-	if status == http.StatusOK {
-		return channels.Result{Class: channels.Accepted, ProviderID: gjson.GetBytes(body, "name").String()}
+func (p *Provider) answer(a reply) channels.Result {
+	if a.status == http.StatusOK {
+		return channels.Result{Class: channels.Accepted, ProviderID: gjson.GetBytes(a.body, "name").String()}
 	}
-	r := byStatus(status)
-	if status >= 400 && status < 500 {
+	r := byStatus(a.status)
+	if a.status >= 400 && a.status < 500 {
 		var f failure
 		// What is not JSON has no code.
-		_ = json.Unmarshal(body, &f)
+		_ = json.Unmarshal(a.body, &f)
 		r = byCode(f, r)
 	}
 	switch {
 	case r.Class == channels.NotTaken:
-		r.Pause = p.pause(header, quotaPause)
-	case status == http.StatusServiceUnavailable:
-		r.Pause = p.pause(header, 0)
+		r.Pause = p.pause(a.header, quotaPause)
+	case a.status == http.StatusServiceUnavailable:
+		r.Pause = p.pause(a.header, 0)
 	}
 	return r
 }
@@ -105,7 +105,7 @@ func byStatus(status int) channels.Result {
 	case status < 300:
 		// None but 200 is documented. Whether anything went out is for a person
 		// to find out.
-		return channels.Result{Class: channels.InDoubt, Reason: "unexpected_answer"}
+		return channels.Result{Class: channels.InDoubt, Reason: channels.ReasonServerError}
 	case status < 400:
 		return channels.Result{Class: channels.Hold, Reason: "redirected"}
 	case status == http.StatusUnauthorized:
@@ -124,9 +124,9 @@ func byStatus(status int) channels.Result {
 		return channels.Result{Class: channels.Rejected, Reason: "bad_request"}
 	case status == http.StatusServiceUnavailable:
 		// FCM asks to try again, but does not say that the message was not taken.
-		return channels.Result{Class: channels.InDoubt, Reason: "unavailable"}
+		return channels.Result{Class: channels.InDoubt, Reason: channels.ReasonServerError}
 	}
-	return channels.Result{Class: channels.InDoubt, Reason: "server_error"}
+	return channels.Result{Class: channels.InDoubt, Reason: channels.ReasonServerError}
 }
 
 // pause reads Retry-After: a number of seconds or a date (RFC 9110, 10.2.3).

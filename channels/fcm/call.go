@@ -15,9 +15,8 @@ import (
 )
 
 const (
-	reasonForeign     = "foreign_permit"
-	reasonStopped     = "stopped"
-	reasonTooLarge    = "too_large"
+	reasonForeign     = "foreign_permit" // the permit is for another recipient than the row
+	reasonStopped     = "stopped"        // the send was ended before this row
 	reasonCredentials = "bad_credentials"
 
 	// maxPayload is the most that the texts and data of a message may take, keys
@@ -88,7 +87,7 @@ func (c *call) attempt(row int, permit *suppression.Permit) channels.Result {
 		return channels.Result{Class: channels.Withheld, Reason: reasonForeign}
 	}
 	if c.bodies[row] == "" {
-		return channels.Result{Class: channels.Refused, Reason: reasonTooLarge}
+		return channels.Result{Class: channels.Refused, Reason: channels.ReasonTooLarge}
 	}
 	token, err := permit.Open()
 	if err != nil {
@@ -99,9 +98,9 @@ func (c *call) attempt(row int, permit *suppression.Permit) channels.Result {
 		return channels.Result{Class: channels.Refused, Reason: "invalid_token", Suppress: suppression.Invalid}
 	}
 	attempt := channels.NewAttempt(permit)
-	response, text, err := c.provider.post(attempt, c.header, c.bodies[row]+string(quoted)+"}}")
+	answer, err := c.provider.post(attempt, c.header, c.bodies[row]+string(quoted)+"}}")
 	if err != nil {
 		return channels.Failure(err, attempt.Written())
 	}
-	return c.provider.answer(response.StatusCode, response.Header, text)
+	return c.provider.answer(answer)
 }

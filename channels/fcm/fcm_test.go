@@ -96,7 +96,7 @@ func answers() []channeltest.Case {
 
 	add("200", channeltest.Answer{}, channels.Result{Class: channels.Accepted, ProviderID: channeltest.AnyID})
 	add("200 whose body is lost", channeltest.Answer{Status: 200}, result(channels.Accepted, ""))
-	add("204", channeltest.Answer{Status: 204}, result(channels.InDoubt, "unexpected_answer"))
+	add("204", channeltest.Answer{Status: 204}, result(channels.InDoubt, "server_error"))
 	add("302", html(302), result(channels.Hold, "redirected"))
 	add("unregistered", fcmtest.Answer(404, "NOT_FOUND", "UNREGISTERED", "", "Requested entity was not found."), refused("unregistered", suppression.Unregistered))
 	add("404 of the project", fcmtest.Answer(404, "NOT_FOUND", "", "", "Requested entity was not found."), result(channels.Hold, "wrong_endpoint"))
@@ -120,8 +120,8 @@ func answers() []channeltest.Case {
 	add("429 with a year", later(fcmtest.Answer(429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED", "", ""), "31536000"), throttled(time.Hour))
 	add("500", fcmtest.Answer(500, "INTERNAL", "INTERNAL", "", "Internal error"), result(channels.InDoubt, "server_error"))
 	add("502", html(502), result(channels.InDoubt, "server_error"))
-	add("503", fcmtest.Answer(503, "UNAVAILABLE", "UNAVAILABLE", "", "The service is currently unavailable."), result(channels.InDoubt, "unavailable"))
-	add("503 with seconds", later(fcmtest.Answer(503, "UNAVAILABLE", "UNAVAILABLE", "", ""), "30"), channels.Result{Class: channels.InDoubt, Reason: "unavailable", Pause: 30 * time.Second})
+	add("503", fcmtest.Answer(503, "UNAVAILABLE", "UNAVAILABLE", "", "The service is currently unavailable."), result(channels.InDoubt, "server_error"))
+	add("503 with seconds", later(fcmtest.Answer(503, "UNAVAILABLE", "UNAVAILABLE", "", ""), "30"), channels.Result{Class: channels.InDoubt, Reason: "server_error", Pause: 30 * time.Second})
 	add("504", html(504), result(channels.InDoubt, "server_error"))
 	return cases
 }
@@ -275,6 +275,6 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(503, "Mon, 01 Jan 0001 00:00:00 GMT", []byte("<html>"))
 	p := newProvider(f, Global, startTokens(f))
 	f.Fuzz(func(t *testing.T, status int, after string, body []byte) {
-		channeltest.WantSound(t, p.answer(status, http.Header{"Retry-After": {after}}, body))
+		channeltest.WantSound(t, p.answer(reply{status, http.Header{"Retry-After": {after}}, body}))
 	})
 }

@@ -36,7 +36,7 @@ func (p *Provider) answer(status int, header http.Header, recipients int) channe
 	case status < 300:
 		// 200 is the sandbox's, which sends nothing; no other is documented.
 		// Whether anything went out is for a person to find out.
-		r.Class, r.Reason = channels.InDoubt, "unexpected_answer"
+		r.Class, r.Reason = channels.InDoubt, channels.ReasonServerError
 	case status < 400:
 		r.Class, r.Reason = channels.Hold, "redirected"
 	case status == http.StatusUnauthorized:
@@ -46,7 +46,7 @@ func (p *Provider) answer(status int, header http.Header, recipients int) channe
 	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed:
 		r.Class, r.Reason = channels.Hold, "wrong_endpoint"
 	case status == http.StatusRequestEntityTooLarge:
-		r.Class, r.Reason = channels.TooLarge, reasonTooLarge
+		r.Class, r.Reason = channels.TooLarge, channels.ReasonTooLarge
 	case status == http.StatusTooManyRequests:
 		r.Class, r.Reason, r.Pause = channels.NotTaken, "throttled", p.pause(header)
 	case status == http.StatusRequestTimeout:
@@ -56,9 +56,9 @@ func (p *Provider) answer(status int, header http.Header, recipients int) channe
 	case status == http.StatusServiceUnavailable:
 		// It usually says that nothing was taken, but SendGrid does not promise
 		// it, and a front may say it for a server that has taken all.
-		r.Class, r.Reason, r.Pause = channels.InDoubt, "unavailable", p.pause(header)
+		r.Class, r.Reason, r.Pause = channels.InDoubt, channels.ReasonServerError, p.pause(header)
 	default:
-		r.Class, r.Reason = channels.InDoubt, "server_error"
+		r.Class, r.Reason = channels.InDoubt, channels.ReasonServerError
 	}
 	return r
 }

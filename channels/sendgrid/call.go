@@ -13,9 +13,8 @@ import (
 // Reasons of results that need no request.
 const (
 	reasonDuplicate = "duplicate_address"
-	reasonTooLarge  = "too_large"
-	reasonForeign   = "foreign_permit"
-	reasonStopped   = "stopped"
+	reasonForeign   = "foreign_permit" // the permit is for another recipient than the row
+	reasonStopped   = "stopped"        // the send was ended before it began
 )
 
 // call is one request, prepared but for the addresses.
@@ -48,7 +47,7 @@ func (p *Provider) encode(d channels.Draft, f *form) *call {
 		start := len(buf)
 		var fits bool
 		if buf, fits = f.appendRow(buf, d.Sheet, row, key); !fits {
-			c.refused[row] = reasonTooLarge
+			c.refused[row] = channels.ReasonTooLarge
 			buf = buf[:start]
 		}
 		c.ends[row] = len(buf)
@@ -123,8 +122,8 @@ func (c *call) Send(ctx context.Context, permits []*suppression.Permit) []channe
 		c.release(buf)
 		return results
 	}
-	answer := channels.Result{Class: channels.TooLarge, Reason: reasonTooLarge}
-	if len(body) <= maxMessage {
+	answer := channels.Result{Class: channels.TooLarge, Reason: channels.ReasonTooLarge}
+	if len(body) <= c.provider.limit {
 		attempt := channels.NewAttempt(live...)
 		answer = c.provider.post(ctx, attempt, body, len(rows))
 		if attempt.Written() == channels.Fully {

@@ -124,27 +124,49 @@ func TestACallIsSentOnce(t *testing.T) {
 func TestTooLargeIsNotSent(t *testing.T) {
 	vendor := sendgridtest.Start(testKey)
 	defer vendor.Close()
-	d, permits, _ := chunk(t, 2)
-	d.Skeleton.HTML = append(d.Skeleton.HTML, templates.Segment{Literal: strings.Repeat("x", maxMessage), Hole: -1})
-	for row, r := range send(t, vendor, d, permits) {
-		if want := (channels.Result{Class: channels.TooLarge, Reason: "too_large"}); r != want {
-			t.Errorf("row %d: %+v, want %+v", row, r, want)
+	d, permits, addresses := chunk(t, 2)
+	p := newProvider(t, vendor.Address())
+	defer p.Close()
+	size := len(body(t, d, addresses))
+	for _, c := range []struct {
+		limit    int
+		want     channels.Class
+		requests int
+	}{
+		{size - 1, channels.TooLarge, 0},
+		{2 * size, channels.Accepted, 1},
+	} {
+		p.limit = c.limit
+		call, err := p.Prepare(context.Background(), d)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if got := vendor.Attempts(); got != 0 {
-		t.Errorf("%d requests", got)
+		for row, r := range call.Send(context.Background(), permits) {
+			if r.Class != c.want {
+				t.Errorf("limit %d, row %d: %s, want %s", c.limit, row, r.Class, c.want)
+			}
+		}
+		if got := vendor.Attempts(); got != c.requests {
+			t.Errorf("limit %d: %d requests, want %d", c.limit, got, c.requests)
+		}
 	}
 }
 
-// A body of which an early answer left a part unread still belongs to its
-// connection: another call that wrote into it would change what goes out. The
-// race detector is what sees that.
-func TestABodyInUseIsNotUsedAgain(t *testing.T) {
+// large is a message that does not fit into the buffers of a connection made by
+// listen.
+func large(d channels.Draft) {
+	d.Skeleton.HTML = append(d.Skeleton.HTML, templates.Segment{Literal: strings.Repeat("x", 2<<20), Hole: -1})
+}
+
+// listen runs answer on each connection after the first bytes of a request, and
+// returns a provider that sends there over connections with small buffers.
+func listen(t *testing.T, answer func(*net.TCPConn)) *Provider {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
+	t.Cleanup(func() { listener.Close() })
 	go func() {
 		for {
 			conn, err := listener.Accept()
@@ -153,44 +175,54 @@ func TestABodyInUseIsNotUsedAgain(t *testing.T) {
 			}
 			defer conn.Close()
 			io.ReadFull(conn, make([]byte, 1000))
-			io.WriteString(conn, "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+			answer(conn.(*net.TCPConn))
 		}
 	}()
-	p := newProvider(t, "http://"+listener.Addr().String())
-	defer p.Close()
-	d, permits, _ := chunk(t, 2)
-	d.Skeleton.HTML = append(d.Skeleton.HTML, templates.Segment{Literal: strings.Repeat("x", 8<<20), Hole: -1})
-	for range 4 {
-		call, err := p.Prepare(context.Background(), d)
-		if err != nil {
-			t.Fatal(err)
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, address)
+		if err == nil {
+			err = conn.(*net.TCPConn).SetWriteBuffer(32 << 10)
 		}
-		if got := call.Send(context.Background(), permits); got[0].Class != channels.TooLarge {
-			t.Fatalf("%s (%s), want too_large", got[0].Class, got[0].Reason)
+		return conn, err
+	}
+	p, err := New(Config{URL: "http://" + listener.Addr().String(), Key: testKey, Dial: dial})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+// A body of which an early answer left a part unread still belongs to its
+// connection: another call that wrote into it would change what goes out.
+func TestABodyInUseIsNotGivenBack(t *testing.T) {
+	p := listen(t, func(conn *net.TCPConn) {
+		io.WriteString(conn, "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+	})
+	d, permits, _ := chunk(t, 2)
+	large(d)
+	call, err := p.Prepare(context.Background(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := call.Send(context.Background(), permits); got[0].Class != channels.TooLarge {
+		t.Fatalf("%s (%s), want too_large", got[0].Class, got[0].Reason)
+	}
+	for range 10 {
+		if buf := p.buffers.Get().(*[]byte); cap(*buf) > 1<<20 {
+			t.Fatal("the body was given back for others to use")
 		}
 	}
 }
 
 // A body that the connection did not take to its end cannot have been read.
 func TestBrokenBodyIsNotTaken(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	go func() {
-		conn, err := listener.Accept()
-		if err != nil {
-			return
-		}
-		io.ReadFull(conn, make([]byte, 1000))
-		conn.(*net.TCPConn).SetLinger(0)
+	p := listen(t, func(conn *net.TCPConn) {
+		conn.SetLinger(0)
 		conn.Close()
-	}()
+	})
 	d, permits, _ := chunk(t, 2)
-	d.Skeleton.HTML = append(d.Skeleton.HTML, templates.Segment{Literal: strings.Repeat("x", maxMessage-10_000), Hole: -1})
-	p := newProvider(t, "http://"+listener.Addr().String())
-	defer p.Close()
+	large(d)
 	call, err := p.Prepare(context.Background(), d)
 	if err != nil {
 		t.Fatal(err)

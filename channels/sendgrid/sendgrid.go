@@ -71,6 +71,7 @@ type Provider struct {
 	client  *rest.Client
 	pool    *http.Transport
 	now     func() time.Time
+	limit   int       // bytes of a request
 	buffers sync.Pool // of *[]byte
 }
 
@@ -94,7 +95,7 @@ func New(c Config) (*Provider, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	p := &Provider{key: c.Key, host: host, now: c.Now}
+	p := &Provider{key: c.Key, host: host, now: c.Now, limit: maxMessage}
 	p.buffers.New = func() any { return new([]byte) }
 	// Over HTTP/2, one broken connection would leave all calls in doubt.
 	p.pool = &http.Transport{DialContext: c.Dial, Proxy: http.ProxyFromEnvironment, Protocols: new(http.Protocols), MaxIdleConnsPerHost: 64, IdleConnTimeout: idle, TLSHandshakeTimeout: 10 * time.Second}

@@ -51,7 +51,7 @@ func answers() []channeltest.Case {
 	reset := strconv.FormatInt(now.Add(7*time.Second).Unix(), 10)
 	return []channeltest.Case{
 		{Name: "202", Rows: 3, Want: channels.Result{Class: channels.Accepted, ProviderID: channeltest.AnyID}},
-		{Name: "200 of the sandbox", Answer: answer(200), Want: channels.Result{Class: channels.InDoubt, Reason: "unexpected_answer"}},
+		{Name: "200 of the sandbox", Answer: answer(200), Want: channels.Result{Class: channels.InDoubt, Reason: "server_error"}},
 		{Name: "302", Answer: answer(302, "Location", "/v3/mail/send"), Want: channels.Result{Class: channels.Hold, Reason: "redirected"}},
 		{Name: "307", Answer: answer(307, "Location", "/v3/mail/send"), Want: channels.Result{Class: channels.Hold, Reason: "redirected"}},
 		{Name: "400 for one", Answer: answer(400), Want: channels.Result{Class: channels.Refused, Reason: "bad_request"}},
@@ -71,7 +71,7 @@ func answers() []channeltest.Case {
 		{Name: "429 alone", Answer: answer(429), Want: channels.Result{Class: channels.NotTaken, Reason: "throttled"}},
 		{Name: "500", Rows: 3, Answer: answer(500), Want: inDoubt},
 		{Name: "502", Answer: answer(502), Want: inDoubt},
-		{Name: "503", Answer: answer(503, "Retry-After", "30"), Want: channels.Result{Class: channels.InDoubt, Reason: "unavailable", Pause: 30 * time.Second}},
+		{Name: "503", Answer: answer(503, "Retry-After", "30"), Want: channels.Result{Class: channels.InDoubt, Reason: "server_error", Pause: 30 * time.Second}},
 		{Name: "504", Answer: answer(504), Want: inDoubt},
 		{Name: "529", Answer: answer(529), Want: inDoubt},
 	}

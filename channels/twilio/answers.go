@@ -40,7 +40,7 @@ var codes = map[int64]channels.Result{
 	// This message is refused, the number is none the worse for it.
 	21408: {Class: channels.Refused, Reason: "region_not_permitted"},
 	21612: {Class: channels.Refused, Reason: "no_route"},
-	21617: {Class: channels.Refused, Reason: "too_large"},
+	21617: {Class: channels.Refused, Reason: channels.ReasonTooLarge},
 	30003: {Class: channels.Refused, Reason: "unreachable"},
 	30004: {Class: channels.Refused, Reason: "blocked"},
 	30007: {Class: channels.Refused, Reason: "filtered"},
@@ -72,18 +72,18 @@ var codes = map[int64]channels.Result{
 }
 
 // answer says what an answer means for the message.
-func (p *Provider) answer(status int, header http.Header, body []byte) channels.Result {
-	if status == http.StatusCreated {
-		return channels.Result{Class: channels.Accepted, ProviderID: gjson.GetBytes(body, "sid").String()}
+func (p *Provider) answer(a reply) channels.Result {
+	if a.status == http.StatusCreated {
+		return channels.Result{Class: channels.Accepted, ProviderID: gjson.GetBytes(a.body, "sid").String()}
 	}
-	r := byStatus(status)
-	if status >= 400 && status < 500 {
-		if known, ok := codes[gjson.GetBytes(body, "code").Int()]; ok {
+	r := byStatus(a.status)
+	if a.status >= 400 && a.status < 500 {
+		if known, ok := codes[gjson.GetBytes(a.body, "code").Int()]; ok {
 			r = known
 		}
 	}
-	if r.Class == channels.NotTaken || status == http.StatusServiceUnavailable {
-		r.Pause = cmp.Or(p.pause(header), r.Pause)
+	if r.Class == channels.NotTaken || a.status == http.StatusServiceUnavailable {
+		r.Pause = cmp.Or(p.pause(a.header), r.Pause)
 	}
 	return r
 }
@@ -93,7 +93,7 @@ func byStatus(status int) channels.Result {
 	case status < 300:
 		// None but 201 is documented. Whether anything went out is for a person
 		// to find out.
-		return channels.Result{Class: channels.InDoubt, Reason: "unexpected_answer"}
+		return channels.Result{Class: channels.InDoubt, Reason: channels.ReasonServerError}
 	case status < 400:
 		return channels.Result{Class: channels.Hold, Reason: "redirected"}
 	case status == http.StatusUnauthorized:
@@ -111,9 +111,9 @@ func byStatus(status int) channels.Result {
 	case status == http.StatusServiceUnavailable:
 		// It usually says that nothing was taken, but Twilio does not promise it,
 		// and a front may say it for a server that has taken the message.
-		return channels.Result{Class: channels.InDoubt, Reason: "unavailable"}
+		return channels.Result{Class: channels.InDoubt, Reason: channels.ReasonServerError}
 	}
-	return channels.Result{Class: channels.InDoubt, Reason: "server_error"}
+	return channels.Result{Class: channels.InDoubt, Reason: channels.ReasonServerError}
 }
 
 // pause reads Retry-After: a number of seconds or a date (RFC 9110, 10.2.3).

@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	reasonForeign = "foreign_permit"
-	reasonStopped = "stopped"
+	reasonForeign = "foreign_permit" // the permit is for another recipient than the row
+	reasonStopped = "stopped"        // the send was ended before this row
 )
 
 // call is a chunk of messages, encoded but for their numbers.
@@ -125,9 +125,9 @@ func (c *call) attempt(row int, permit *suppression.Permit) channels.Result {
 		return channels.Result{Class: channels.Withheld, Reason: channels.ReasonExpired}
 	}
 	attempt := channels.NewAttempt(permit)
-	response, body, err := c.provider.post(attempt, c.forms[row]+url.QueryEscape(number))
+	answer, err := c.provider.post(attempt, c.forms[row]+url.QueryEscape(number))
 	if err != nil {
 		return channels.Failure(err, attempt.Written())
 	}
-	return c.provider.answer(response.StatusCode, response.Header, body)
+	return c.provider.answer(answer)
 }

@@ -1,9 +1,9 @@
 // Package twilio sends SMS through Twilio's Messages API, one request a message
 // (https://www.twilio.com/docs/messaging/api/message-resource).
 //
-// Requests are made with net/http. twilio-go, which takes no context and no
-// prepared body, costs more than the request itself; the tests hold what is sent
-// here against what it sends.
+// Requests are made with net/http. twilio-go takes no context and no prepared
+// body, and nearly doubles the processor time of a message (BenchmarkSendBySDK);
+// the tests hold what is sent here against what it sends.
 package twilio
 
 import (
@@ -145,10 +145,17 @@ func (p *Provider) Close() error {
 	return nil
 }
 
+// reply is what came back.
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
 // post makes the one request of an attempt and reads its answer. It goes by the
 // transport itself: a client would follow redirects. The header is shared,
 // nothing below writes to it.
-func (p *Provider) post(attempt *channels.Attempt, body string) (*http.Response, []byte, error) {
+func (p *Provider) post(attempt *channels.Attempt, body string) (reply, error) {
 	// The chunk's context is not handed down: once begun, an attempt has its
 	// time-out, since nobody could say whether it was taken.
 	ctx, cancel := context.WithTimeout(channels.WithAttempt(context.Background(), attempt), p.config.Timeout)
@@ -160,13 +167,13 @@ func (p *Provider) post(attempt *channels.Attempt, body string) (*http.Response,
 	}
 	response, err := p.gate.RoundTrip(request.WithContext(ctx))
 	if err != nil {
-		return nil, nil, err
+		return reply{}, err
 	}
 	defer response.Body.Close()
 	// The status is what counts: a body that breaks off leaves only the SID or
 	// the code unknown.
 	text, _ := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
-	return response, text, nil
+	return reply{response.StatusCode, response.Header, text}, nil
 }
 
 // check refuses a draft that cannot be sent.

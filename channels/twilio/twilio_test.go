@@ -79,7 +79,7 @@ func answers() []channeltest.Case {
 
 	add("201", channeltest.Answer{}, channels.Result{Class: channels.Accepted, ProviderID: channeltest.AnyID})
 	add("201 whose body is lost", channeltest.Answer{Status: 201}, channels.Result{Class: channels.Accepted})
-	add("200", channeltest.Answer{Status: 200}, inDoubt("unexpected_answer"))
+	add("200", channeltest.Answer{Status: 200}, inDoubt("server_error"))
 	add("307", channeltest.Answer{Status: 307, Header: map[string]string{"Location": "/"}}, hold("redirected"))
 
 	for code, want := range map[int]channels.Result{
@@ -127,7 +127,7 @@ func answers() []channeltest.Case {
 	add("500", answer(500, 20500), inDoubt("server_error"))
 	add("500 with a known code", answer(500, 21610), inDoubt("server_error"))
 	add("502", answer(502, 0), inDoubt("server_error"))
-	add("503", channeltest.Answer{Status: 503, Header: map[string]string{"Retry-After": "5"}}, channels.Result{Class: channels.InDoubt, Reason: "unavailable", Pause: 5 * time.Second})
+	add("503", channeltest.Answer{Status: 503, Header: map[string]string{"Retry-After": "5"}}, channels.Result{Class: channels.InDoubt, Reason: "server_error", Pause: 5 * time.Second})
 	add("504", answer(504, 0), inDoubt("server_error"))
 	return cases
 }
@@ -303,6 +303,6 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(503, "Mon, 01 Jan 0001 00:00:00 GMT", []byte("<html>"))
 	p := newProvider(f, Global)
 	f.Fuzz(func(t *testing.T, status int, after string, body []byte) {
-		channeltest.WantSound(t, p.answer(status, http.Header{"Retry-After": {after}}, body))
+		channeltest.WantSound(t, p.answer(reply{status, http.Header{"Retry-After": {after}}, body}))
 	})
 }

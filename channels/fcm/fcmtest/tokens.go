@@ -25,7 +25,6 @@ const (
 // tokens to who signs with the one service account's key.
 type Tokens struct {
 	http *httptest.Server
-	key  *rsa.PrivateKey
 
 	mu      sync.Mutex
 	refuse  int
@@ -33,13 +32,18 @@ type Tokens struct {
 	given   []string
 }
 
-// StartTokens starts a token server with a new service account.
-func StartTokens() *Tokens {
+// accountKey is the service account's, made once a process: that takes a while.
+var accountKey = sync.OnceValue(func() *rsa.PrivateKey {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
-		panic(err) // there is no randomness
+		panic(err) // 2048 bits are allowed
 	}
-	t := &Tokens{key: key, seconds: 3600}
+	return key
+})
+
+// StartTokens starts a token server.
+func StartTokens() *Tokens {
+	t := &Tokens{seconds: 3600}
 	t.http = httptest.NewServer(t)
 	return t
 }
@@ -52,7 +56,7 @@ func (t *Tokens) Close() {
 
 // Credentials returns the service account's key file.
 func (t *Tokens) Credentials() []byte {
-	der, err := x509.MarshalPKCS8PrivateKey(t.key)
+	der, err := x509.MarshalPKCS8PrivateKey(accountKey())
 	if err != nil {
 		panic(err) // an RSA key can be
 	}
@@ -134,7 +138,7 @@ func (t *Tokens) verify(grant, assertion string) error {
 		return err
 	}
 	sum := sha256.Sum256([]byte(assertion[:cut]))
-	if err := rsa.VerifyPKCS1v15(&t.key.PublicKey, crypto.SHA256, sum[:], signature); err != nil {
+	if err := rsa.VerifyPKCS1v15(&accountKey().PublicKey, crypto.SHA256, sum[:], signature); err != nil {
 		return err
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
