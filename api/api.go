@@ -33,6 +33,11 @@ type Config struct {
 	// record does not exist, or stands in the way of a change.
 	NotFound, Conflict error
 
+	// Channels are those that a provider is configured for. A campaign over
+	// another one is not launched: its messages would wait until they expire.
+	// Nil: all.
+	Channels []audience.Channel
+
 	Secret    []byte // signs sessions; at least 32 bytes, the same in every process
 	Region    string // two-letter country of phone numbers without a country code
 	PublicURL string // web address of the public site, as it stands in messages

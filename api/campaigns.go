@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -144,8 +146,26 @@ func (o *operator) launchCampaign(ctx context.Context, in *struct {
 	if in.Body != nil {
 		launch = dispatcher.Launch{Due: in.Body.Due, SendBy: in.Body.SendBy}
 	}
+	if err := o.canSend(ctx, in.Name); err != nil {
+		return nil, err
+	}
 	run, err := o.c.Store.LaunchRun(ctx, in.Name, launch)
 	return o.changed(ctx, "launch", in.Name, run, err)
+}
+
+// canSend refuses a campaign over a channel that nothing is configured for.
+func (o *operator) canSend(ctx context.Context, campaign string) error {
+	c, err := o.c.Store.CampaignByName(ctx, campaign)
+	if err != nil {
+		return o.failed("campaign with this name", err)
+	}
+	for _, ch := range c.Channels {
+		if o.c.Channels != nil && !slices.Contains(o.c.Channels, ch.Channel) {
+			return newProblem(http.StatusConflict, fmt.Sprintf("the campaign goes over %s, and UTSKICK_%s names no provider for it",
+				ch.Channel, strings.ToUpper(string(ch.Channel))))
+		}
+	}
+	return nil
 }
 
 type pauseFields struct {
@@ -164,6 +184,9 @@ func (o *operator) pauseCampaign(ctx context.Context, in *struct {
 	return o.changed(ctx, "pause", in.Name, run, err)
 }
 
+// noRun is what there is none of when a campaign is not known, or not launched.
+const noRun = "campaign with this name, or no run of it"
+
 const pausedByHand = "paused by an operator"
 
 func (o *operator) resumeCampaign(ctx context.Context, in *campaignPath) (*runAnswer, error) {
@@ -179,7 +202,7 @@ func (o *operator) cancelCampaign(ctx context.Context, in *campaignPath) (*runAn
 // changed answers for a change of a run, and records it.
 func (o *operator) changed(ctx context.Context, action, campaign string, run dispatcher.Run, err error) (*runAnswer, error) {
 	if err != nil {
-		return nil, o.failed("campaign with this name, or no run of it", err)
+		return nil, o.failed(noRun, err)
 	}
 	o.audit(ctx, "campaign."+action, campaign, fmt.Sprintf("run %d", run.ID))
 	return &runAnswer{run}, nil
@@ -188,7 +211,7 @@ func (o *operator) changed(ctx context.Context, action, campaign string, run dis
 func (o *operator) campaignReport(ctx context.Context, in *campaignPath) (*struct{ Body dispatcher.Report }, error) {
 	report, err := o.c.Store.Report(ctx, in.Name)
 	if err != nil {
-		return nil, o.failed("campaign with this name, or no run of it", err)
+		return nil, o.failed(noRun, err)
 	}
 	return &struct{ Body dispatcher.Report }{report}, nil
 }

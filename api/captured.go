@@ -57,7 +57,7 @@ func (m *capturedMessage) readMail(raw []byte) error {
 			m.Headers = append(m.Headers, namedValue{name, strings.ToValidUTF8(value, "�")})
 		}
 	}
-	m.To, m.Subject = m.header("To"), m.header("Subject")
+	m.To, m.Subject = strings.TrimSuffix(strings.TrimPrefix(m.header("To"), "<"), ">"), m.header("Subject")
 	return m.readPart(msg.Header.Get("Content-Type"), msg.Header.Get("Content-Transfer-Encoding"), msg.Body, 0)
 }
 

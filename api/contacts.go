@@ -180,6 +180,15 @@ type contactPath struct {
 	ExternalID string `path:"external_id" doc:"The retailer's own name for the contact"`
 }
 
+// id returns the form in which an external id is stored.
+func (p contactPath) id() (string, error) {
+	id, err := audience.NormalizeExternalID(p.ExternalID)
+	if err != nil {
+		return "", invalid(Violation{Field: "path.external_id", Rule: err.Error()})
+	}
+	return id, nil
+}
+
 const contactsTag = "Contacts"
 
 func (o *operator) registerContacts() {
@@ -219,7 +228,11 @@ func (o *operator) listContacts(ctx context.Context, in *struct {
 }
 
 func (o *operator) getContact(ctx context.Context, in *contactPath) (*struct{ Body contactView }, error) {
-	c, err := o.c.Store.Contact(ctx, in.ExternalID)
+	id, err := in.id()
+	if err != nil {
+		return nil, err
+	}
+	c, err := o.c.Store.Contact(ctx, id)
 	if err != nil {
 		return nil, o.failed("contact with this external id", err)
 	}
@@ -234,6 +247,10 @@ func (o *operator) putContact(ctx context.Context, in *struct {
 		return nil, invalid(violations...)
 	}
 	d, problems, err := o.draftOf(ctx, in.ExternalID, in.Body)
+	var refused *audience.FileError
+	if errors.As(err, &refused) {
+		return nil, invalid(Violation{Field: "body.attributes", Rule: refused.Problem})
+	}
 	if err != nil {
 		return nil, o.failed("contact", err)
 	}
@@ -252,7 +269,11 @@ func (o *operator) putContact(ctx context.Context, in *struct {
 }
 
 func (o *operator) contactHistory(ctx context.Context, in *contactPath) (*struct{ Body []dispatcher.Communication }, error) {
-	history, err := o.c.Store.History(ctx, in.ExternalID)
+	id, err := in.id()
+	if err != nil {
+		return nil, err
+	}
+	history, err := o.c.Store.History(ctx, id)
 	if err != nil {
 		return nil, o.failed("contact with this external id", err)
 	}
@@ -263,9 +284,9 @@ func (o *operator) contactHistory(ctx context.Context, in *contactPath) (*struct
 }
 
 func (o *operator) contactSuppressions(ctx context.Context, in *contactPath) (*struct{ Body []entryView }, error) {
-	id, err := audience.NormalizeExternalID(in.ExternalID)
+	id, err := in.id()
 	if err != nil {
-		return nil, invalid(Violation{Field: "path.external_id", Rule: err.Error()})
+		return nil, err
 	}
 	keys := []audience.Key{o.c.Keyer.Key(audience.KindContact, id)}
 	c, err := o.c.Store.Contact(ctx, id)

@@ -30,7 +30,7 @@ func (o *operator) registerHome() {
 	o.routes.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		campaigns, err := o.campaignLines(r.Context())
 		if err != nil {
-			o.pageFailed(w, r, err)
+			o.pageFailed(w, r, "campaign", err)
 			return
 		}
 		o.pages.write(w, http.StatusOK, "home", struct {
@@ -40,12 +40,10 @@ func (o *operator) registerHome() {
 	})
 }
 
-// pageFailed answers for a page whose data could not be read.
-func (o *operator) pageFailed(w http.ResponseWriter, r *http.Request, err error) {
-	p, ok := o.failed("campaign with this name, or no run of it", err).(*ProblemDetails)
-	if !ok {
-		p = newProblem(http.StatusInternalServerError, "")
-	}
+// pageFailed answers for a page whose data could not be read; what is as for
+// failed.
+func (o *operator) pageFailed(w http.ResponseWriter, r *http.Request, what string, err error) {
+	p := o.failed(what, err)
 	o.pages.write(w, p.Status, "failed", struct {
 		frame
 		Detail string

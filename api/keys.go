@@ -44,7 +44,7 @@ const (
 // a slow hash would protect nothing.
 func NewKey() (key string, hash []byte) {
 	b := make([]byte, keyBytes)
-	rand.Read(b) //nolint:errcheck // never fails (crypto/rand)
+	rand.Read(b) // never fails (crypto/rand, Go 1.24)
 	key = keyPrefix + base64.RawURLEncoding.EncodeToString(b)
 	return key, HashKey(key)
 }

@@ -61,12 +61,16 @@ func (o *operator) putSender(ctx context.Context, in *struct {
 	return &struct{ Body templates.Sender }{in.Body}, nil
 }
 
+// maxTemplate bounds the body with a template, in bytes: some languages of
+// templates.MaxHTML each.
+const maxTemplate = 16 << 20
+
 func (o *operator) registerTemplates() {
 	huma.Register(o.api, operation(http.MethodGet, "/v1/templates", "list-templates", templatesTag, "List templates", "The newest version of each."), o.listTemplates)
 	huma.Register(o.api, operation(http.MethodGet, "/v1/templates/{name}", "get-template", templatesTag, "Show the newest version of a template", ""), o.getTemplate)
 	save := operation(http.MethodPost, "/v1/templates", "save-template", templatesTag, "Save a new version of a template",
 		"Refused with everything that is wrong in it at once. A run goes on with the version that it was launched with.")
-	save.DefaultStatus = http.StatusCreated
+	save.DefaultStatus, save.MaxBodyBytes, save.BodyReadTimeout = http.StatusCreated, maxTemplate, readTimeout
 	huma.Register(o.api, save, o.saveTemplate)
 	huma.Register(o.api, operation(http.MethodPost, "/v1/templates/{name}/preview", "preview-template", templatesTag, "Show a template as a recipient would get it",
 		"Nothing is sent. The links lead nowhere."), o.previewTemplate)

@@ -93,7 +93,7 @@ func operation(method, path, id, tag, summary, description string) huma.Operatio
 
 // failed turns an error of the store into an answer. what names what was looked
 // for, and holds nothing that was sent.
-func (o *operator) failed(what string, err error) error {
+func (o *operator) failed(what string, err error) *ProblemDetails {
 	switch {
 	case errors.Is(err, o.c.NotFound):
 		return newProblem(http.StatusNotFound, "there is no "+what)

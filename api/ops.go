@@ -95,7 +95,7 @@ func (o *operator) addRun(ctx context.Context, line *campaignLine, report func(c
 func (o *operator) showOps(w http.ResponseWriter, r *http.Request) {
 	lines, err := o.campaignLines(r.Context())
 	if err != nil {
-		o.pageFailed(w, r, err)
+		o.pageFailed(w, r, noRun, err)
 		return
 	}
 	f := o.frame(r, "Campaigns")
@@ -136,12 +136,12 @@ func causeLines(channels []dispatcher.ChannelReport) (lines []causeLine) {
 func (o *operator) showCampaign(w http.ResponseWriter, r *http.Request) {
 	c, err := o.c.Store.CampaignByName(r.Context(), r.PathValue("name"))
 	if err != nil {
-		o.pageFailed(w, r, err)
+		o.pageFailed(w, r, noRun, err)
 		return
 	}
 	line := campaignLine{Campaign: c}
 	if err := o.addRun(r.Context(), &line, o.c.Store.Report); err != nil {
-		o.pageFailed(w, r, err)
+		o.pageFailed(w, r, noRun, err)
 		return
 	}
 	f := o.frame(r, c.Name)
@@ -162,12 +162,12 @@ func (o *operator) act(w http.ResponseWriter, r *http.Request) {
 		"cancel": func() (dispatcher.Run, error) { return o.c.Store.Cancel(r.Context(), name) },
 	}[r.PathValue("action")]
 	if do == nil {
-		o.pageFailed(w, r, fmt.Errorf("action: %w", o.c.NotFound))
+		o.pageFailed(w, r, "such button", o.c.NotFound)
 		return
 	}
 	run, err := do()
 	if err != nil {
-		o.pageFailed(w, r, err)
+		o.pageFailed(w, r, noRun, err)
 		return
 	}
 	o.audit(r.Context(), "campaign."+r.PathValue("action"), name, fmt.Sprintf("run %d", run.ID))

@@ -70,13 +70,13 @@ func (o *operator) listOutbox(w http.ResponseWriter, r *http.Request) {
 	channel := audience.Channel(r.PathValue("channel"))
 	page, err := strconv.Atoi(cmp.Or(r.URL.Query().Get("page"), "1"))
 	if !channel.Dispatched() || err != nil || page < 1 || page > 1_000_000 {
-		o.pageFailed(w, r, fmt.Errorf("page: %w", o.c.NotFound))
+		o.pageFailed(w, r, "such page", o.c.NotFound)
 		return
 	}
 	p := outboxPage{frame: o.frame(r, "Outbox"), Channel: channel, Channels: audience.Channels}
 	all, err := o.outbox.files(channel)
 	if err != nil {
-		o.pageFailed(w, r, err)
+		o.pageFailed(w, r, "outbox", err)
 		return
 	}
 	p.Total = len(all)
@@ -169,6 +169,7 @@ type capturedPageData struct {
 	File    string
 	capturedMessage
 	TextParts []textPart
+	Fields    []linkedField
 	Frame     string // the HTML part, for the frame
 	Unsub     string // where its List-Unsubscribe leads
 }
@@ -177,12 +178,15 @@ func (o *operator) showCaptured(w http.ResponseWriter, r *http.Request) {
 	channel, file := audience.Channel(r.PathValue("channel")), r.PathValue("file")
 	raw, err := o.outbox.read(channel, file)
 	if err != nil {
-		o.pageFailed(w, r, fmt.Errorf("captured message: %w", o.c.NotFound))
+		o.pageFailed(w, r, "captured message with this name", o.c.NotFound)
 		return
 	}
 	m := readCaptured(file, raw)
 	p := capturedPageData{frame: o.frame(r, cmp.Or(m.Subject, "Message")), Channel: channel, File: file, capturedMessage: m}
 	p.TextParts = linked(o.outbox.localised(m.Text))
+	for _, h := range m.Headers {
+		p.Fields = append(p.Fields, linkedField{h.Name, linked(o.outbox.localised(h.Value))})
+	}
 	if m.HTML != "" {
 		p.Frame = inNewTab(o.outbox.localised(m.HTML))
 	}
@@ -223,6 +227,12 @@ func inNewTab(html string) string {
 		return html[:at[1]] + base + html[at[1]:]
 	}
 	return base + html
+}
+
+// linkedField is a header or a field of a message, with its web addresses.
+type linkedField struct {
+	Name  string
+	Parts []textPart
 }
 
 // textPart is a piece of a text, with where it leads if it is a web address.

@@ -11,9 +11,9 @@ import (
 )
 
 // public is the site that links in messages lead to. It sets no cookies, runs
-// no scripts, and changes nothing but by POST. It has no mux: a mux redirects
-// what it finds untidy, and a one-click request must never be redirected (RFC
-// 8058, 3.1).
+// no scripts, and changes what a person allows by POST alone. It has no mux: a
+// mux redirects what it finds untidy, and a one-click request must never be
+// redirected (RFC 8058, 3.1).
 type public struct {
 	c       Config
 	pages   *pages
@@ -91,9 +91,12 @@ func (p *public) notAllowed(w http.ResponseWriter, allow string) {
 }
 
 // rememberSenders is how long the senders are taken to be what they were. When
-// the database does not answer, they stay: the page that says so must name whom
-// to write to instead.
-const rememberSenders = time.Minute
+// the database does not answer, they stay, and it is asked again a little
+// later: the page that says so must name whom to write to instead.
+const (
+	rememberSenders = time.Minute
+	askAgain        = 5 * time.Second
+)
 
 type senders struct {
 	store Library
@@ -115,10 +118,12 @@ func (s *senders) get(ctx context.Context) []templates.Sender {
 	// without an answer.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	if found, err := s.store.Senders(ctx); err == nil {
-		s.known = found[:min(len(found), mostSenders)]
+	found, err := s.store.Senders(ctx)
+	if err != nil {
+		s.until = now.Add(askAgain)
+		return s.known
 	}
-	s.until = now.Add(rememberSenders)
+	s.known, s.until = found[:min(len(found), mostSenders)], now.Add(rememberSenders)
 	return s.known
 }
 

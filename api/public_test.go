@@ -2,11 +2,13 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"flag"
 	"fmt"
 	"image/gif"
 	"mime/multipart"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -56,14 +58,14 @@ func (s *site) token(purpose tracking.Purpose, group, link int64, key audience.K
 }
 
 // newPublicSite has one group a channel, 1 to 3, and one link.
-func newPublicSite(t *testing.T) *site {
+func newPublicSite(t testing.TB) *site {
 	s := newSite(t, nil)
 	s.store.groups = map[int64]audience.Channel{1: audience.Email, 2: audience.SMS, 3: audience.Push}
 	s.store.links = map[int64]string{1: "https://example.com/höst?a=1&b=<2>", 2: "javascript:alert(1)", 3: "https:///nowhere"}
 	return s
 }
 
-func (s *site) untouched(t *testing.T) {
+func (s *site) untouched(t testing.TB) {
 	t.Helper()
 	if n, m := len(s.store.recorded()), len(s.store.happened()); n > 0 || m > 0 {
 		t.Errorf("%d wishes and %d events were recorded", n, m)
@@ -229,6 +231,63 @@ func TestAnUnsubscribeThatIsNotRecordedIsNotAcknowledged(t *testing.T) {
 	s.visit(http.MethodPost, "/u/"+token, "").want(t, http.StatusOK)
 }
 
+func TestTheSendersAreAskedForAgain(t *testing.T) {
+	s := newPublicSite(t)
+	named := func() bool {
+		return strings.Contains(s.visit(http.MethodGet, "/u/x", "").body, "kundservice@exempelbolaget.test")
+	}
+	s.store.fail(errDown)
+	if named() {
+		t.Fatal("they are known without a database")
+	}
+	s.store.fail(nil)
+	s.now = s.now.Add(askAgain)
+	if !named() {
+		t.Error("they are not asked for again")
+	}
+	s.store.fail(errDown)
+	s.now = s.now.Add(time.Hour)
+	if !named() {
+		t.Error("they are forgotten when the database goes away")
+	}
+}
+
+func TestAnUnsubscribeIsAnsweredWhenItIsRecordedAndNotBefore(t *testing.T) {
+	s := newPublicSite(t)
+	path := "/u/" + s.token(tracking.Unsubscribe, 1, 0, anna)
+	s.store.record = func(context.Context) error { return errDown }
+	a := s.visit(http.MethodPost, path, "")
+	a.want(t, http.StatusServiceUnavailable)
+	if strings.Contains(a.body, "You are unsubscribed") {
+		t.Error("what was not recorded is acknowledged")
+	}
+
+	began, release := make(chan struct{}), make(chan struct{})
+	s.store.record = func(ctx context.Context) error {
+		close(began)
+		<-release
+		return ctx.Err()
+	}
+	ctx, hangUp := context.WithCancel(t.Context())
+	w, answered := httptest.NewRecorder(), make(chan struct{})
+	go func() {
+		s.server.Public().ServeHTTP(w, httptest.NewRequest(http.MethodPost, path, nil).WithContext(ctx))
+		close(answered)
+	}()
+	<-began
+	select {
+	case <-answered:
+		t.Fatal("it is answered before it is recorded")
+	default:
+	}
+	hangUp() // whoever hangs up now has still told us
+	close(release)
+	<-answered
+	if w.Code != http.StatusOK || len(s.store.recorded()) != 1 {
+		t.Errorf("got %d, and %d wishes are recorded", w.Code, len(s.store.recorded()))
+	}
+}
+
 func TestTheBodyOfOneClickIsBounded(t *testing.T) {
 	s := newPublicSite(t)
 	a := s.visit(http.MethodPost, "/u/"+s.token(tracking.Unsubscribe, 1, 0, anna), strings.Repeat("x", maxOneClick+1))
@@ -274,7 +333,7 @@ func TestClicks(t *testing.T) {
 		t.Helper()
 		a := s.visit(method, path, "")
 		a.want(t, http.StatusFound)
-		if got := a.header.Get("Location"); got != "https://example.com/höst?a=1&b=<2>" || a.body != "" {
+		if got := a.header.Get("Location"); got != "https://example.com/h%C3%B6st?a=1&b=<2>" || a.body != "" {
 			t.Errorf("a click leads to %q, %q", got, a.body)
 		}
 		if got := len(s.store.happened()); got != want {
@@ -364,11 +423,11 @@ func TestBothLanguagesSayEverything(t *testing.T) {
 }
 
 func FuzzPublicPaths(f *testing.F) {
-	for _, path := range []string{"/u/", "/u/x", "/o/x.gif", "/c/%00", "//", "/u/../c/x", "/robots.txt", "/u/dQEBAIHzXRfobuxgDGZiqTOgYlgNgoQD1r7eZ-14OUY"} {
+	for _, path := range []string{"/u/", "/u/x", "/o/x.gif", "/c/%00", "//", "/u/../c/x", "/robots.txt", "/u/dQEBAIHzXRfobuxgDGZiqTOgYlgNgoQD1r7eZ-14OUA"} {
 		f.Add(path, true)
 	}
+	s := newPublicSite(f)
 	f.Fuzz(func(t *testing.T, path string, post bool) {
-		s := newPublicSite(t)
 		r, err := http.NewRequest(map[bool]string{true: http.MethodPost, false: http.MethodGet}[post], "http://example.com/", nil)
 		if err != nil {
 			t.Fatal(err)

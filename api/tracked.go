@@ -72,7 +72,7 @@ func (p *public) clicked(w http.ResponseWriter, r *http.Request, text string) {
 			return
 		}
 	}
-	w.Header().Set("Location", target)
+	w.Header().Set("Location", inASCII(target))
 	w.WriteHeader(http.StatusFound)
 }
 
@@ -99,6 +99,19 @@ func (p *public) eventLost(w http.ResponseWriter, e tracking.Event, err error) {
 func digest(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:8])
+}
+
+// inASCII escapes what a header cannot hold (RFC 9110, 5.5).
+func inASCII(target string) string {
+	var b strings.Builder
+	for i := range len(target) {
+		if c := target[i]; c <= ' ' || c >= 0x7f {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 func isWebAddress(target string) bool {

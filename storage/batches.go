@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -46,13 +47,12 @@ func (s *Store) Batch(ctx context.Context, id int64) (dispatcher.Batch, error) {
 func (s *Store) Members(ctx context.Context, b dispatcher.Batch, limit int) ([]dispatcher.Member, error) {
 	q := s.query()
 	group, low, high := q.arg(b.Group), q.arg(afterOf(b)), q.arg(b.High)
-	sender := q.arg(b.Sender)
 	chunk := fmt.Sprintf(`select m.k, m.contact from members m where m.grp = %s and m.k > %s and m.k <= %s and m.code is null
 		order by m.k limit %s`, group, low, high, q.arg(limit))
-	text := s.d.membersText(b.Channel, chunk, sender)
+	text := s.d.membersText(b.Channel, chunk)
 	members := make([]dispatcher.Member, 0, limit)
 	err := each(ctx, s.read, text, q.args, func(rows *sql.Rows) error {
-		m, err := scanMember(rows)
+		m, err := scanMember(rows, b.Sender)
 		members = append(members, m)
 		return err
 	})
@@ -91,46 +91,53 @@ func destination(ch audience.Channel) (join, address string) {
 	}
 }
 
-const memberColumns = `c.contact_k, %s as address, c.first_name, c.last_name, c.locale, c.attributes, c.basis <> '' as basis`
+const memberColumns = `c.contact_k, %s as address, c.first_name, c.last_name, c.locale, c.attributes, c.basis <> '' as basis, c.grants`
 
-// granted says whether somebody consents to something towards the sender or
-// towards all: a no to either is a no.
-const granted = `coalesce((select min(case when x.granted then 1 else 0 end) from consents x
-	where x.contact_k = c.contact_k and x.purpose = '%s' and x.sender in ('*', %s)), 0)`
-
-func (d dialect) membersText(ch audience.Channel, chunk, sender string) string {
+func (d dialect) membersText(ch audience.Channel, chunk string) string {
 	join, address := destination(ch)
 	from := "contacts c"
 	if ch == audience.Push {
-		from = "devices d join contacts c on c.id = d.contact"
+		from = "(devices d join contacts c on c.id = d.contact)"
 	}
 	columns := fmt.Sprintf(memberColumns, address)
-	tracked := fmt.Sprintf(granted, suppression.OpenTracking, sender)
-	basis := fmt.Sprintf("(basis or "+granted+" = 1)", suppression.Marketing, sender)
 	if d.embedded() {
-		return fmt.Sprintf(`select k, contact_k, address, first_name, last_name, locale, attributes, %s, %s from (
-			select m.k, %s from (%s) m left join %s on %s) c order by k`, basis, tracked, columns, chunk,
-			map[bool]string{false: "contacts c", true: "(devices d join contacts c on c.id = d.contact)"}[ch == audience.Push], join)
+		return fmt.Sprintf(`select m.k, %s from (%s) m left join %s on %s order by m.k`, columns, chunk, from, join)
 	}
-	return fmt.Sprintf(`select m.k, c.contact_k, c.address, c.first_name, c.last_name, c.locale, c.attributes, %s, %s
-		from (%s) m left join lateral (select %s from %s where %s offset 0) c on true order by m.k`,
-		basis, tracked, chunk, columns, from, join)
+	return fmt.Sprintf(`select m.k, c.* from (%s) m left join lateral (select %s from %s where %s offset 0) c on true order by m.k`,
+		chunk, columns, from, join)
 }
 
-func scanMember(rows *sql.Rows) (dispatcher.Member, error) {
+func scanMember(rows *sql.Rows, sender string) (dispatcher.Member, error) {
 	var m dispatcher.Member
 	var contact audience.Key
 	var address, first, last, locale sql.NullString
-	var attributes sql.RawBytes
-	var basis, tracked sql.NullBool
-	if err := rows.Scan(&m.Key, &contact, &address, &first, &last, &locale, &attributes, &basis, &tracked); err != nil {
+	var attributes, grants sql.RawBytes
+	var basis sql.NullBool
+	if err := rows.Scan(&m.Key, &contact, &address, &first, &last, &locale, &attributes, &basis, &grants); err != nil {
 		return m, err
 	}
 	m.Gone = contact.IsZero()
-	m.Candidate = suppression.NewCandidate(m.Key, contact, basis.Bool, address.String)
+	m.Candidate = suppression.NewCandidate(m.Key, contact, basis.Bool || allows(grants, suppression.Marketing, sender), address.String)
 	m.Recipient = templates.Recipient{Key: m.Key, FirstName: first.String, LastName: last.String, Locale: locale.String,
-		Attributes: append([]byte(nil), attributes...), Tracked: tracked.Bool}
+		Attributes: append([]byte(nil), attributes...), Tracked: allows(grants, suppression.OpenTracking, sender)}
 	return m, nil
+}
+
+// allows says whether contacts.grants has a consent to something towards the
+// sender or towards all: a no to either is a no.
+func allows(grants []byte, purpose suppression.Purpose, sender string) bool {
+	yes := false
+	for line := range bytes.Lines(grants) {
+		words := bytes.Fields(line)
+		if len(words) != 3 || string(words[0]) != string(purpose) || (string(words[1]) != suppression.Any && string(words[1]) != sender) {
+			continue
+		}
+		if string(words[2]) != "yes" {
+			return false
+		}
+		yes = true
+	}
+	return yes
 }
 
 // Claim implements [dispatcher.Ledger]. The run is locked against an edit or a

@@ -66,6 +66,9 @@ func (s *Store) SaveContacts(ctx context.Context, rows []audience.Row) (audience
 }
 
 func (s *Store) writeContacts(ctx context.Context, tx *sql.Tx, created, updated []audience.Contact, stored map[string]audience.Contact, rows []audience.Row) error {
+	if err := s.writeGrants(ctx, tx, rows, stored); err != nil {
+		return fmt.Errorf("consents: %w", err)
+	}
 	if err := s.insertContacts(ctx, tx, created); err != nil {
 		return fmt.Errorf("insert: %w", err)
 	}
@@ -78,9 +81,6 @@ func (s *Store) writeContacts(ctx context.Context, tx *sql.Tx, created, updated 
 	}
 	if err := s.writeAddressKeys(ctx, tx, changed); err != nil {
 		return fmt.Errorf("keys: %w", err)
-	}
-	if err := s.writeGrants(ctx, tx, rows); err != nil {
-		return fmt.Errorf("consents: %w", err)
 	}
 	return nil
 }
@@ -180,9 +180,9 @@ func (s *Store) insertContacts(ctx context.Context, tx *sql.Tx, contacts []audie
 	}
 	now := q.cast(s.millis(), "bigint")
 	text := fmt.Sprintf(`insert into contacts (contact_k, email_k, phone_k, external_id, email, phone, first_name, last_name, locale,
-		timezone, attributes, basis, basis_evidence, created_at, updated_at)
+		timezone, attributes, basis, basis_evidence, grants, created_at, updated_at)
 		select u.contact_k, u.email_k, u.phone_k, u.external_id, u.email, u.phone, u.first_name, u.last_name, u.locale, u.timezone,
-		u.attributes, u.basis, u.basis_evidence, %[2]s, %[2]s from %[1]s returning id, external_id`, table, now)
+		u.attributes, u.basis, u.basis_evidence, `+grantsOf+`, %[2]s, %[2]s from %[1]s returning id, external_id`, table, now, "u.contact_k")
 	ids := make(map[string]int64, len(contacts))
 	err = each(ctx, tx, text, q.args, func(rows *sql.Rows) error {
 		var id int64
@@ -291,9 +291,10 @@ func (s *Store) writeAddressKeys(ctx context.Context, tx *sql.Tx, contacts []aud
 	return err
 }
 
-// writeGrants writes what the rows say of consents, for all senders.
-func (s *Store) writeGrants(ctx context.Context, tx *sql.Tx, rows []audience.Row) error {
-	var ks []audience.Key
+// writeGrants writes what the rows say of consents, for all senders. Contacts
+// that are inserted afterwards find it.
+func (s *Store) writeGrants(ctx context.Context, tx *sql.Tx, rows []audience.Row, stored map[string]audience.Contact) error {
+	var ks, known []audience.Key
 	var purposes []string
 	var granted []int64
 	for _, r := range rows {
@@ -301,6 +302,9 @@ func (s *Store) writeGrants(ctx context.Context, tx *sql.Tx, rows []audience.Row
 		for purpose, yes := range r.Consents {
 			ks, purposes = append(ks, k), append(purposes, purpose)
 			granted = append(granted, map[bool]int64{true: 1}[yes])
+		}
+		if _, there := stored[r.Contact.ExternalID]; there && len(r.Consents) > 0 {
+			known = append(known, k)
 		}
 	}
 	if len(ks) == 0 {
@@ -313,6 +317,26 @@ func (s *Store) writeGrants(ctx context.Context, tx *sql.Tx, rows []audience.Row
 		on conflict (contact_k, purpose, sender) do update set granted = excluded.granted, at = excluded.at,
 		source = excluded.source, evidence = excluded.evidence where consents.granted <> excluded.granted`,
 		now, q.table("u", keys("k", ks), texts("purpose", purposes), ints("granted", granted)))
+	if _, err := tx.ExecContext(ctx, text, q.args...); err != nil {
+		return err
+	}
+	return s.copyGrants(ctx, tx, known)
+}
+
+// grantsOf is the expression for contacts.grants of the contact whose key it is
+// formatted with as third argument.
+const grantsOf = `coalesce((select string_agg(x.purpose || ' ' || x.sender || case when x.granted then ' yes' else ' no' end, '
+' order by x.purpose, x.sender) from consents x where x.contact_k = %[3]s), '')`
+
+// copyGrants brings contacts.grants of contacts that are there up to date.
+// Whoever writes consents calls it in the same transaction.
+func (s *Store) copyGrants(ctx context.Context, tx *sql.Tx, ks []audience.Key) error {
+	if len(ks) == 0 {
+		return nil
+	}
+	q := s.query()
+	text := fmt.Sprintf(`update contacts set grants = `+grantsOf+` where contact_k in (select u.k from %[1]s) and grants <> `+grantsOf,
+		q.table("u", keys("k", ks)), nil, "contacts.contact_k")
 	_, err := tx.ExecContext(ctx, text, q.args...)
 	return err
 }

@@ -130,13 +130,16 @@ func (s *Store) connectSQLite(c Config) error {
 	}
 	file := "file:" + filepath.Join(c.DataDir, "utskick.db")
 	const settings = "?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(20000)" +
-		"&_pragma=foreign_keys(1)&_pragma=cache_size(-32000)&_pragma=temp_store(MEMORY)"
-	write, err := sql.Open("sqlite", file+settings+"&_txlock=immediate")
+		"&_pragma=foreign_keys(1)&_pragma=temp_store(MEMORY)&_pragma=wal_autocheckpoint(8000)"
+	// A page cache in KiB each: the writer sorts keys into wide tables, readers
+	// find theirs in the system's cache.
+	const writer, reader = "&_pragma=cache_size(-32000)&_txlock=immediate", "&_pragma=cache_size(-4000)&_pragma=query_only(1)"
+	write, err := sql.Open("sqlite", file+settings+writer)
 	if err != nil {
 		return fmt.Errorf("open the embedded database: %w", err)
 	}
 	write.SetMaxOpenConns(1)
-	read, err := sql.Open("sqlite", file+settings+"&_pragma=query_only(1)")
+	read, err := sql.Open("sqlite", file+settings+reader)
 	if err != nil {
 		return errors.Join(fmt.Errorf("open the embedded database: %w", err), write.Close())
 	}

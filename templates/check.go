@@ -73,6 +73,12 @@ func checkContent(channel audience.Channel, tag string, c Content, attributes ma
 			problems = append(problems, p)
 		}
 	}
+	if len(problems) > 0 {
+		return problems
+	}
+	if n := len(prepare(channel, tag, c, Sender{}).targets); n > MaxLinks {
+		problems = []Problem{{Language: tag, Rule: fmt.Sprintf("%d link targets, at most %d are possible", n, MaxLinks)}}
+	}
 	return problems
 }
 
@@ -93,6 +99,9 @@ func (p contentPart) check(channel audience.Channel, attributes map[string]bool)
 		return []Problem{{Rule: "this part is not plain UTF-8 text: it has control characters or broken ones"}}
 	}
 	doc := parseDocument(p.text)
+	if n := countNodes(doc.tree); n > maxNodes {
+		return []Problem{{Rule: fmt.Sprintf("%d tags and outputs, at most %d are possible", n, maxNodes)}}
+	}
 	problems := checkNames(doc, attributes, p.escaping == asHTML)
 	problems = append(problems, p.checkForm(doc)...)
 	if len(problems) == 0 {

@@ -75,11 +75,7 @@ func (s *Skeleton) Fill(sheet *Sheet, group int64, r Recipient) error {
 func (s *Skeleton) read(row *row, r *Recipient) error {
 	row.values = append(row.values[:0], r.FirstName, r.LastName, r.Locale)
 	for range s.attributes {
-		if len(row.values) < cap(row.values) {
-			row.values = row.values[:len(row.values)+1]
-		} else {
-			row.values = append(row.values, "")
-		}
+		row.values = append(row.values, "")
 	}
 	if len(s.attributes) > 0 {
 		readAttributes(row.values[firstAttributeSlot:], s.attributes, r.Attributes)

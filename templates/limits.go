@@ -10,6 +10,10 @@ const (
 	MaxLink    = 2_048   // of one target
 )
 
+// MaxLinks is how many link targets a content may have: each takes about 100
+// bytes of every row, see [MaxRow].
+const MaxLinks = 60
+
 // Limits of one message as rendered.
 const (
 	// MaxRow is how many bytes may differ from recipient to recipient in one
@@ -27,6 +31,7 @@ const (
 	columnName   = 8         // bytes allowed for the name of a hole
 	maxOutput    = 1_000     // bytes of one tag or output
 	maxDepth     = 10        // blocks within blocks
+	maxNodes     = 1_000     // tags and outputs in one part
 	maxFilters   = 10        // on one output
 	maxLoops     = 10        // in one part
 	maxLoopNodes = 50        // tags and outputs within one loop

@@ -16,7 +16,7 @@ var (
 )
 
 // maxOpen bounds how many elements may be open at once.
-const maxOpen = 5_000
+const maxOpen = 2_000
 
 type openElement struct {
 	name    string
@@ -24,6 +24,8 @@ type openElement struct {
 	branch  int  // of Liquid
 	hides   bool // by itself
 	covered bool // by itself or by one around it
+	scope   bool // one that keeps end tags in
+	cell    bool // a part of a table
 }
 
 // openElements follows which elements are open, to know what is hidden. HTML
@@ -69,7 +71,10 @@ func (o *openElements) open(t *htmlToken) {
 	case slices.Contains(voidElements, t.name):
 	case t.kind == xhtml.SelfClosingTagToken && o.foreign(t.name):
 	case len(o.list) < maxOpen:
-		o.list = append(o.list, openElement{t.name, t.start, o.h.branchAt(t.start), hides, t.hidden})
+		o.list = append(o.list, openElement{
+			name: t.name, start: t.start, branch: o.h.branchAt(t.start), hides: hides, covered: t.hidden,
+			scope: slices.Contains(scopeElements, t.name), cell: slices.Contains(cellElements, t.name),
+		})
 	default:
 		o.h.problem(t.start, "more than %d elements are open", maxOpen)
 	}
@@ -99,21 +104,22 @@ func (o *openElements) close(t *htmlToken) {
 }
 
 var (
-	tableElements = []string{"table", "caption", "thead", "tbody", "tfoot", "tr", "td", "th"}
+	cellElements = []string{"caption", "thead", "tbody", "tfoot", "tr", "td", "th"}
 	// An end tag does not close what is open around these (WHATWG, 13.2.4.2).
 	scopeElements = []string{"table", "caption", "td", "th", "marquee", "applet"}
 )
 
-// closeInnermost closes the innermost element of the name that is in scope.
+// closeInnermost closes the innermost element of the name that is in scope. The
+// end tags of a table and its parts reach through the parts within.
 func (o *openElements) closeInnermost(name string) {
-	ofTable := slices.Contains(tableElements, name)
+	ofTable := name == "table" || slices.Contains(cellElements, name)
 	for i := len(o.list) - 1; i >= 0; i-- {
-		open := o.list[i].name
-		if open == name {
+		open := &o.list[i]
+		if open.name == name {
 			o.list = o.list[:i]
 			return
 		}
-		if slices.Contains(scopeElements, open) && !(ofTable && open != "table" && slices.Contains(tableElements, open)) {
+		if open.scope && !(ofTable && open.cell) {
 			return
 		}
 	}

@@ -31,6 +31,7 @@ func Run(t *testing.T, e Engine) {
 	}{
 		{"contacts are created, updated and left alone", contactsUpsert},
 		{"keys of earlier addresses are remembered", earlierKeys},
+		{"consents give a basis, and let opens be tied to a person", consents},
 		{"a person's wish covers every key", wishCoversPerson},
 		{"versions have no gaps", versionsWithoutGaps},
 		{"entries match within their scope only", matchingScope},

@@ -25,6 +25,9 @@ create table contacts (
     attributes     text   not null default '{}',
     basis          text   not null default '',
     basis_evidence text   not null default '',
+    -- What consents say of her, repeated here because it is asked for each
+    -- recipient: a line "purpose sender yes|no" each.
+    grants         text   not null default '',
     created_at     bigint not null,
     updated_at     bigint not null
 );

@@ -24,6 +24,7 @@ create table contacts (
     attributes     text   not null default '{}',
     basis          text   not null default '',
     basis_evidence text   not null default '',
+    grants         text   not null default '',
     created_at     integer not null,
     updated_at     integer not null
 );
