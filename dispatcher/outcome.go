@@ -35,6 +35,7 @@ func (o outcome) nothingDone() bool { return o.done == 0 }
 // judge sorts the results of a chunk.
 func judge(c *chunk, v suppression.Verdict, permits []*suppression.Permit, results []channels.Result) outcome {
 	o := outcome{exceptions: c.exceptions}
+	results = holdIfAlike(permits, results)
 	single := c.provider.PerCall() == 1
 	for i, k := range c.keys {
 		if permits[i] == nil {
@@ -44,6 +45,31 @@ func judge(c *chunk, v suppression.Verdict, permits []*suppression.Permit, resul
 		o.add(k, results[i], single)
 	}
 	return o
+}
+
+// fewestAlike is how many recipients in one chunk have to be refused with one
+// voice before it is taken for a refusal of us.
+const fewestAlike = 20
+
+// holdIfAlike takes a chunk of which everybody is refused for the same reason,
+// and for none that names an address, for a refusal of the sender: a relay that
+// blocks us says so to each recipient in turn. Failing them all would lose
+// people over a setting.
+func holdIfAlike(permits []*suppression.Permit, results []channels.Result) []channels.Result {
+	asked, reason := 0, ""
+	for i, r := range results {
+		if permits[i] == nil {
+			continue
+		}
+		if r.Class != channels.Refused || r.Suppress != "" || (asked > 0 && r.Reason != reason) {
+			return results
+		}
+		asked, reason = asked+1, r.Reason
+	}
+	if asked < fewestAlike {
+		return results
+	}
+	return channels.Fill(permits, channels.Result{Class: channels.Hold, Reason: reason + "_for_everybody"})
 }
 
 func (o *outcome) except(k audience.Key, code Code, cause Cause) {

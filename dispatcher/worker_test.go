@@ -267,6 +267,33 @@ func TestNothingTakenIsReleased(t *testing.T) {
 	}
 }
 
+// TestEverybodyRefusedAlikeStopsTheRun: a relay that has blocked us says so to
+// each recipient in turn.
+func TestEverybodyRefusedAlikeStopsTheRun(t *testing.T) {
+	policy := channels.Result{Class: channels.Refused, Reason: "policy"}
+	for _, c := range []struct {
+		name   string
+		edit   func([]channels.Result)
+		paused string
+	}{
+		{"all alike", func([]channels.Result) {}, "fake answered policy_for_everybody"},
+		{"one was taken", func(r []channels.Result) { r[7].Class = channels.Accepted }, ""},
+		{"one for another reason", func(r []channels.Result) { r[7].Reason = "mailbox_full" }, ""},
+		{"addresses that are dead", func(r []channels.Result) {
+			for i := range r {
+				r[i].Suppress = suppression.Bounced
+			}
+		}, ""},
+	} {
+		w, l, p := worker(t, 25, 1)
+		p.answers = slices.Repeat([]channels.Result{policy}, 25)
+		c.edit(p.answers)
+		if err := dispatch(t, w); err != nil || l.paused != c.paused || (c.paused != "") != (len(l.settled) == 0) {
+			t.Errorf("%s: %v, paused %q, settled %d times", c.name, err, l.paused, len(l.settled))
+		}
+	}
+}
+
 func TestWithheldAllIsSettled(t *testing.T) {
 	w, l, _ := worker(t, 1, 1)
 	l.blocked = []suppression.Match{{Key: key(1), Cause: suppression.Objected}}

@@ -292,7 +292,8 @@ func (s *Store) writeAddressKeys(ctx context.Context, tx *sql.Tx, contacts []aud
 }
 
 // writeGrants writes what the rows say of consents, for all senders. Contacts
-// that are inserted afterwards find it.
+// that are inserted afterwards find it. A yes does not stand against a wish on
+// record: a file lifts none.
 func (s *Store) writeGrants(ctx context.Context, tx *sql.Tx, rows []audience.Row, stored map[string]audience.Contact) error {
 	var ks, known []audience.Key
 	var purposes []string
@@ -313,7 +314,9 @@ func (s *Store) writeGrants(ctx context.Context, tx *sql.Tx, rows []audience.Row
 	q := s.query()
 	now := q.cast(s.millis(), "bigint")
 	text := fmt.Sprintf(`insert into consents (contact_k, purpose, sender, granted, at, source, evidence)
-		select u.k, u.purpose, '*', u.granted = 1, %s, 'import', 'contacts file' from %s where true
+		select u.k, u.purpose, '*', u.granted = 1, %[1]s, 'import', 'contacts file' from %[2]s
+		where u.granted = 0 or not exists (select 1 from suppressions x where x.k = u.k and x.purpose = u.purpose and x.active
+		and (x.expires_at is null or x.expires_at > %[1]s))
 		on conflict (contact_k, purpose, sender) do update set granted = excluded.granted, at = excluded.at,
 		source = excluded.source, evidence = excluded.evidence where consents.granted <> excluded.granted`,
 		now, q.table("u", keys("k", ks), texts("purpose", purposes), ints("granted", granted)))

@@ -163,7 +163,31 @@ func (s *Store) writeEntries(ctx context.Context, tx *sql.Tx, entries []suppress
 	if _, err := tx.ExecContext(ctx, text, q.args...); err != nil {
 		return fmt.Errorf("write suppression entries: %w", err)
 	}
-	return nil
+	return s.withdrawGrants(ctx, tx, entries)
+}
+
+// withdrawGrants takes back what was consented to for the purposes that are
+// opt-in. They are read with the contact, not asked of the index for each
+// recipient, so an entry against one must show in the grants.
+func (s *Store) withdrawGrants(ctx context.Context, tx *sql.Tx, entries []suppression.Entry) error {
+	var ks []audience.Key
+	var purposes []string
+	for _, e := range entries {
+		if e.Active && suppression.OptIn(suppression.Purpose(e.Purpose)) {
+			ks, purposes = append(ks, e.Key), append(purposes, e.Purpose)
+		}
+	}
+	if len(ks) == 0 {
+		return nil
+	}
+	q := s.query()
+	text := fmt.Sprintf(`update consents set granted = false, at = %s, source = 'wish' from %s
+		where consents.contact_k = u.k and consents.purpose = u.purpose and consents.granted`,
+		q.cast(s.millis(), "bigint"), q.table("u", keys("k", ks), texts("purpose", purposes)))
+	if _, err := tx.ExecContext(ctx, text, q.args...); err != nil {
+		return fmt.Errorf("withdraw consents: %w", err)
+	}
+	return s.copyGrants(ctx, tx, ks)
 }
 
 // lastOfEach drops entries that a later one in the list replaces.

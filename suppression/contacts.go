@@ -25,7 +25,7 @@ func (c Contacts) SaveContacts(ctx context.Context, rows []audience.Row) (audien
 	var wishes []Wish
 	for _, r := range rows {
 		for purpose, granted := range r.Consents {
-			if !granted && !optIn(Purpose(purpose)) {
+			if !granted && !OptIn(Purpose(purpose)) {
 				wishes = append(wishes, c.withdrawal(r, purpose))
 			}
 		}
@@ -45,6 +45,6 @@ func (c Contacts) withdrawal(r audience.Row, purpose string) Wish {
 		Purpose: purpose, Sender: Any, Cause: Withdrawn, Active: true, Source: "import", Evidence: "contacts file"}}
 }
 
-// optIn says whether a purpose needs a grant, so that the absence of one
+// OptIn says whether a purpose needs a grant, so that the absence of one
 // already is a no.
-func optIn(p Purpose) bool { return p == OpenTracking || p == AdTracking }
+func OptIn(p Purpose) bool { return p == OpenTracking || p == AdTracking }

@@ -33,6 +33,7 @@ func Run(t *testing.T, e Engine) {
 		{"keys of earlier addresses are remembered", earlierKeys},
 		{"consents give a basis, and let opens be tied to a person", consents},
 		{"a person's wish covers every key", wishCoversPerson},
+		{"a wish against tracking ends the grant", trackingWithdrawn},
 		{"versions have no gaps", versionsWithoutGaps},
 		{"entries match within their scope only", matchingScope},
 		{"lifting one cause leaves the others", liftingOneCause},

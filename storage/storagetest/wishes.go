@@ -76,6 +76,43 @@ func wishCoversPerson(t *testing.T, e *Env) {
 	}
 }
 
+// trackingWithdrawn: a wish against open tracking ends the grant, and a file
+// does not bring it back.
+func trackingWithdrawn(t *testing.T, e *Env) {
+	e.library(audience.Email)
+	row := audience.Row{Contact: contact("a", "a@example.com"), Set: all, Consents: map[string]bool{"open_tracking": true}}
+	save := func() {
+		t.Helper()
+		_, err := e.SaveContacts(e.ctx(), []audience.Row{row})
+		e.must(err)
+	}
+	save()
+	e.launch()
+	e.plan()
+	b := e.batches(audience.Email)[0]
+	tracked := func() bool {
+		t.Helper()
+		members, err := e.Members(e.ctx(), b, 10)
+		e.must(err)
+		return members[0].Recipient.Tracked
+	}
+	if !tracked() {
+		t.Fatal("a consenting contact is not tracked")
+	}
+	e.must1(e.Record(e.ctx(), suppression.Wish{Person: true, Entry: suppression.Entry{Key: e.email("a@example.com"), Channel: "*", Topic: "*",
+		Purpose: "open_tracking", Sender: "*", Cause: suppression.Withdrawn, Active: true}}))
+	if tracked() {
+		t.Error("tracked after the withdrawal")
+	}
+	save()
+	if tracked() {
+		t.Error("a file lifted the withdrawal")
+	}
+	if len(e.blocked(marketing, e.email("a@example.com"))) != 0 {
+		t.Error("a wish against tracking stops marketing")
+	}
+}
+
 func versionsWithoutGaps(t *testing.T, e *Env) {
 	e.mails(40)
 	var wg sync.WaitGroup
@@ -182,7 +219,9 @@ func claimsInFlight(t *testing.T, e *Env) {
 	}
 }
 
-func inside(low, high, k audience.Key) bool { return string(low[:]) <= string(k[:]) && string(k[:]) <= string(high[:]) }
+func inside(low, high, k audience.Key) bool {
+	return string(low[:]) <= string(k[:]) && string(k[:]) <= string(high[:])
+}
 
 func otherPepper(t *testing.T, e Engine) {
 	c := e.Config(t)
