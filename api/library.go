@@ -21,7 +21,7 @@ const (
 func (o *operator) registerSenders() {
 	huma.Register(o.api, operation(http.MethodGet, "/v1/senders", "list-senders", sendersTag, "List senders", ""), o.listSenders)
 	huma.Register(o.api, operation(http.MethodPut, "/v1/senders/{name}", "put-sender", sendersTag, "Add or replace a sender",
-		"Runs that are being sent use the sender as it is from now on."), o.putSender)
+		"A run that is being sent goes on with the sender as it was; pause and resume it to let a change take effect."), o.putSender)
 }
 
 func (o *operator) listSenders(ctx context.Context, _ *struct{}) (*struct{ Body []templates.Sender }, error) {

@@ -281,4 +281,6 @@ func ask(t *testing.T, method, url, key, contentType, body string) (*http.Respon
 	return res, string(content)
 }
 
-func get(t *testing.T, url string) (*http.Response, string) { return ask(t, http.MethodGet, url, "", "", "") }
+func get(t *testing.T, url string) (*http.Response, string) {
+	return ask(t, http.MethodGet, url, "", "", "")
+}

@@ -1,13 +1,11 @@
 package storage
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sort"
 
 	"utskick/audience"
 )
@@ -165,14 +163,12 @@ func (s *Store) keyOf(kind audience.Kind, address string) audience.Key {
 	return s.keyer.Key(kind, address)
 }
 
-// insertContacts writes new contacts and fills in their ids. They are written
-// in the order of their e-mail keys, which is the order in which they are sent;
-// of those who share one, the first in the file gets the lowest id.
+// insertContacts writes new contacts and fills in their ids, which follow the
+// order of the file: of those who share an address, the first stands for all.
 func (s *Store) insertContacts(ctx context.Context, tx *sql.Tx, contacts []audience.Contact) error {
 	if len(contacts) == 0 {
 		return nil
 	}
-	s.sortByEmailKey(contacts)
 	q := s.query()
 	table, err := s.contactTable(q, contacts)
 	if err != nil {
@@ -195,17 +191,6 @@ func (s *Store) insertContacts(ctx context.Context, tx *sql.Tx, contacts []audie
 		contacts[i].ID = ids[contacts[i].ExternalID]
 	}
 	return err
-}
-
-func (s *Store) sortByEmailKey(contacts []audience.Contact) {
-	ks := make(map[string]audience.Key, len(contacts))
-	for _, c := range contacts {
-		ks[c.ExternalID] = s.keyOf(audience.KindEmail, c.Email)
-	}
-	sort.SliceStable(contacts, func(i, j int) bool {
-		a, b := ks[contacts[i].ExternalID], ks[contacts[j].ExternalID]
-		return bytes.Compare(a[:], b[:]) < 0
-	})
 }
 
 func (s *Store) updateContacts(ctx context.Context, tx *sql.Tx, contacts []audience.Contact) error {

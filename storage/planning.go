@@ -6,7 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sort"
+	"slices"
 	"strings"
 
 	"utskick/audience"
@@ -108,7 +108,7 @@ func (s *Store) planLanguages(ctx context.Context, tx *sql.Tx, p *slicePlan, cha
 	for language := range byLanguage {
 		p.languages = append(p.languages, language)
 	}
-	sort.Strings(p.languages)
+	slices.Sort(p.languages)
 	return nil
 }
 
@@ -208,18 +208,25 @@ func (s *Store) makeGroup(ctx context.Context, tx *sql.Tx, p *slicePlan, languag
 }
 
 // groupOf is the expression for the group of a contact, by her language. It
-// chooses as templates.LanguageFor does: the locale's language if there is
-// content in it, else the template's default.
+// chooses as templates.LanguageFor does: the longest of the template's tags that
+// her locale begins with, else the template's default.
 func (p *slicePlan) groupOf(q *query, locale string, groups map[string]int64) string {
+	longestFirst := slices.Clone(p.languages)
+	slices.SortStableFunc(longestFirst, func(a, b string) int { return len(b) - len(a) })
 	var b strings.Builder
 	fmt.Fprintf(&b, "case")
-	for _, language := range p.languages {
-		l := q.arg(language)
-		fmt.Fprintf(&b, " when lower(%s) = %s or lower(%s) like %s || '-%%' then cast(%s as bigint)", locale, l, locale, l, q.arg(groups[language]))
+	for _, language := range longestFirst {
+		tag := q.arg(plainTag(language))
+		fmt.Fprintf(&b, " when replace(lower(%[1]s), '_', '-') = %[2]s or replace(lower(%[1]s), '_', '-') like %[2]s || '-%%' then %[3]s",
+			locale, tag, q.cast(groups[language], "bigint"))
 	}
 	fmt.Fprintf(&b, " else cast(%s as bigint) end", q.arg(groups[p.fallback]))
 	return b.String()
 }
+
+// plainTag writes a language tag as it is compared: case and underscores do not
+// matter.
+func plainTag(tag string) string { return strings.ReplaceAll(strings.ToLower(tag), "_", "-") }
 
 // makeBatches cuts the members of a group into batches, in key order.
 func (s *Store) makeBatches(ctx context.Context, tx *sql.Tx, p *slicePlan, group int64) error {

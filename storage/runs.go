@@ -311,10 +311,19 @@ const ringAgain = 30_000 // milliseconds
 // RingBatches marks batches that are due as rung and returns them. Two
 // doorbells never get the same one.
 func (s *Store) RingBatches(ctx context.Context, channel audience.Channel, limit int) ([]dispatcher.BatchRef, error) {
+	return s.ringBatches(ctx, `(r.state = 'sending' and (b.not_before <= $1 or r.send_by < $1)) or r.state = 'cancelling'`, channel, limit)
+}
+
+// RingEnded does the same for those batches alone that are only to be closed,
+// for which no provider is needed.
+func (s *Store) RingEnded(ctx context.Context, channel audience.Channel, limit int) ([]dispatcher.BatchRef, error) {
+	return s.ringBatches(ctx, `(r.state = 'sending' and r.send_by < $1) or r.state = 'cancelling'`, channel, limit)
+}
+
+func (s *Store) ringBatches(ctx context.Context, due string, channel audience.Channel, limit int) ([]dispatcher.BatchRef, error) {
 	text := `update batches set rung_at = $1 where id in (
 		select b.id from batches b join runs r on r.id = b.run
-		where b.state = 0 and b.channel = $2 and b.rung_at <= $3 and
-		((r.state = 'sending' and (b.not_before <= $1 or r.send_by < $1)) or r.state = 'cancelling')
+		where b.state = 0 and b.channel = $2 and b.rung_at <= $3 and (` + due + `)
 		order by b.not_before, b.id limit $4` + s.d.skipLockedOf("b") + `) returning id, fence, channel`
 	var refs []dispatcher.BatchRef
 	now := s.millis()

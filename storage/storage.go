@@ -156,12 +156,11 @@ func Migrate(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	defer s.closePools()
 	provider, err := s.migrator()
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = provider.Up(ctx)
 	}
-	if _, err := provider.Up(ctx); err != nil {
+	if err := errors.Join(err, s.closePools()); err != nil {
 		return fmt.Errorf("migrate the database: %w", err)
 	}
 	return nil

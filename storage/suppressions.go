@@ -133,7 +133,8 @@ func (s *Store) raiseHead(ctx context.Context, tx *sql.Tx, n int) (int64, error)
 }
 
 // writeEntries writes entries in one statement. Of two that are the same entry,
-// the later one stays: a statement cannot update a row twice.
+// the later one stays: a statement cannot update a row twice. One that is there
+// and active is never made to end sooner: that would be lifting it.
 func (s *Store) writeEntries(ctx context.Context, tx *sql.Tx, entries []suppression.Entry) error {
 	entries = lastOfEach(entries)
 	n := len(entries)
@@ -159,7 +160,9 @@ func (s *Store) writeEntries(ctx context.Context, tx *sql.Tx, entries []suppress
 		nullif(u.expires_at, 0), cast(%[2]s as bigint), cast(%[2]s as bigint), u.ver from %[1]s where true
 		on conflict (k, channel, topic, purpose, sender, cause) do update set
 		active = excluded.active, source = excluded.source, evidence = excluded.evidence,
-		expires_at = excluded.expires_at, updated_at = excluded.updated_at, ver = excluded.ver`, table, now)
+		expires_at = case when not (suppressions.active and excluded.active) then excluded.expires_at
+			when suppressions.expires_at is null or suppressions.expires_at > excluded.expires_at then suppressions.expires_at
+			else excluded.expires_at end, updated_at = excluded.updated_at, ver = excluded.ver`, table, now)
 	if _, err := tx.ExecContext(ctx, text, q.args...); err != nil {
 		return fmt.Errorf("write suppression entries: %w", err)
 	}

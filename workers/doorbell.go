@@ -26,6 +26,8 @@ const (
 // Rings is the part of the store that knows what is ready.
 type Rings interface {
 	RingBatches(ctx context.Context, channel audience.Channel, limit int) ([]dispatcher.BatchRef, error)
+	// RingEnded rings for batches that are only to be closed.
+	RingEnded(ctx context.Context, channel audience.Channel, limit int) ([]dispatcher.BatchRef, error)
 	RingSlices(ctx context.Context, limit int) ([]dispatcher.SliceRef, error)
 	ForgetRings(ctx context.Context) error
 }
@@ -257,7 +259,7 @@ func (p *Pool) showQueues(ctx context.Context) {
 }
 
 func (p *Pool) ringAll(ctx context.Context) error {
-	if n := p.room(queuePlan); n > 0 {
+	if n := p.room(queuePlan); n > 0 && p.Concurrency[queuePlan] > 0 {
 		refs, err := p.Rings.RingSlices(ctx, n)
 		if err != nil {
 			return err
@@ -268,6 +270,12 @@ func (p *Pool) ringAll(ctx context.Context) error {
 	}
 	for _, ch := range audience.Channels {
 		queue := string(ch)
+		if p.Concurrency[queue] == 0 {
+			if err := p.closeEnded(ctx, ch); err != nil {
+				return err
+			}
+			continue
+		}
 		n := p.room(queue)
 		if n == 0 {
 			continue
@@ -283,14 +291,22 @@ func (p *Pool) ringAll(ctx context.Context) error {
 	return nil
 }
 
+// closeEnded closes batches of a channel that nobody here can send: a run that
+// was cancelled, or whose time is over, must end without a provider, too.
+func (p *Pool) closeEnded(ctx context.Context, ch audience.Channel) error {
+	const atOnce = 100
+	refs, err := p.Rings.RingEnded(ctx, ch, atOnce)
+	for i := range refs {
+		p.do(ctx, task{Batch: &refs[i]})
+	}
+	return err
+}
+
 // mostWaiting bounds how many tasks of a queue wait in Redis.
 const mostWaiting = 500
 
 // room returns how many tasks may be rung now.
 func (p *Pool) room(queue string) int {
-	if p.Concurrency[queue] == 0 {
-		return 0
-	}
 	if p.away {
 		return cap(p.local[queue]) - len(p.local[queue])
 	}

@@ -22,6 +22,7 @@ type store struct {
 	mu      sync.Mutex
 	batches []int64
 	slices  []int
+	ended   int64 // a batch of another channel that is only to be closed
 	rung    map[int64]bool
 	forgot  int
 	done    chan int64
@@ -42,6 +43,17 @@ func (s *store) RingBatches(_ context.Context, ch audience.Channel, limit int) (
 		}
 	}
 	return refs, nil
+}
+
+// RingEnded rings for the SMS batch that nobody here can send.
+func (s *store) RingEnded(_ context.Context, ch audience.Channel, _ int) ([]dispatcher.BatchRef, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ch != audience.SMS || s.ended == 0 || s.rung[s.ended] {
+		return nil, nil
+	}
+	s.rung[s.ended] = true
+	return []dispatcher.BatchRef{{ID: s.ended, Channel: ch}}, nil
 }
 
 func (s *store) RingSlices(context.Context, int) (refs []dispatcher.SliceRef, err error) {
@@ -150,9 +162,9 @@ func everyRedis(t *testing.T, test func(*testing.T, *Redis)) {
 func TestDoorbellIsAnswered(t *testing.T) {
 	everyRedis(t, func(t *testing.T, r *Redis) {
 		s := newStore(1, 2, 3)
-		s.slices = []int{7}
+		s.slices, s.ended = []int{7}, 44
 		runPool(t, r, s)
-		s.expect(t, 1, 2, 3, -7)
+		s.expect(t, 1, 2, 3, -7, 44)
 		names, err := r.client.SMembers(t.Context(), queuesKey).Result()
 		if err != nil || len(names) != 2 {
 			t.Errorf("queues on the dashboard: %v %v", names, err)

@@ -35,6 +35,14 @@ func OpenRedis(url string) (*Redis, error) {
 	return newRedis(opt), nil
 }
 
+// init keeps go-redis from writing to the standard error by itself: that Redis
+// is away is said once, in our log.
+func init() { redis.SetLogger(silent{}) }
+
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
+
 func newRedis(opt asynq.RedisConnOpt) *Redis {
 	client := opt.MakeRedisClient().(redis.UniversalClient)
 	return &Redis{client: client, opt: opt, close: []func(){func() { _ = client.Close() }}}

@@ -55,7 +55,7 @@ func (l *list) append(entry line) error {
 // cut takes a part of a line off the end again, which a full disk left there.
 func (l *list) cut(n int64) {
 	if info, err := l.file.Stat(); err == nil {
-		l.file.Truncate(info.Size() - n) // if this fails too, half a line stays, and no line more
+		_ = l.file.Truncate(info.Size() - n) // if this fails too, half a line stays, and no line more
 	}
 }
 

@@ -233,7 +233,7 @@ func (c *conn) alive() bool {
 func (c *conn) quit() {
 	if !c.broken {
 		c.net.SetDeadline(time.Now().Add(min(c.timeouts.Command, time.Second)))
-		c.command("QUIT", 221, "QUIT") // an error changes nothing
+		_ = c.command("QUIT", 221, "QUIT") // an error changes nothing
 	}
 	c.tcp.Close()
 }

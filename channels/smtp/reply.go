@@ -32,7 +32,7 @@ func (r reply) temporary() bool { return r.code/100 == 4 }
 func readReply(br *bufio.Reader, each func(text []byte)) (reply, error) {
 	for range maxReplyLines {
 		line, err := br.ReadSlice('\n')
-		if err == bufio.ErrBufferFull {
+		if errors.Is(err, bufio.ErrBufferFull) {
 			return reply{}, fmt.Errorf("%w: a line of more than %d bytes", errProtocol, len(line))
 		}
 		if err != nil {

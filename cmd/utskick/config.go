@@ -157,6 +157,8 @@ func readConfig(lookup func(string) (string, bool), demo bool) (config, error) {
 	}
 	if c.PublicURL == "" && !demo {
 		e.wrong("UTSKICK_PUBLIC_URL", "it is required: the https address under which customers reach the public listener")
+	} else if strings.HasPrefix(c.PublicURL, "http://") {
+		e.wrong("UTSKICK_PUBLIC_URL", "it begins with https://: one-click unsubscribing needs it (RFC 8058)")
 	}
 	c.readProxies(e)
 	c.readProviders(e, demo)

@@ -117,6 +117,11 @@ func (a *app) server(redis *workers.Redis) (*api.Server, error) {
 		NotFound: storage.ErrNotFound, Conflict: storage.ErrConflict, Secret: a.secret.SessionKey, Region: a.cfg.Region,
 		PublicURL: a.cfg.PublicURL, Queues: redis.Dashboard("/ops/queues"), Redis: redis.Ping, Metrics: metrics(), Log: a.log,
 	}
+	for ch, provider := range a.cfg.Providers {
+		if provider != "" {
+			c.Channels = append(c.Channels, ch)
+		}
+	}
 	if slices.Contains(a.channelProviders(), "outbox") {
 		dir, err := filepath.Abs(outboxDir(a.cfg))
 		if err != nil {

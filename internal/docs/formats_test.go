@@ -237,10 +237,11 @@ func TestLiquid(t *testing.T) {
 func TestLimits(t *testing.T) {
 	text := section(t, formats, "### Limits")
 	for what, limit := range map[string]int{"`subject`": templates.MaxSubject, "`html`": templates.MaxHTML, "`text`": templates.MaxText,
-		"a link": templates.MaxLink, "what differs": templates.MaxRow, "an SMS": templates.MaxSMS, "a push message": templates.MaxPush} {
+		"a link ": templates.MaxLink, "link targets": templates.MaxLinks,
+		"what differs": templates.MaxRow, "an SMS": templates.MaxSMS, "a push message": templates.MaxPush} {
 		found := false
 		for _, cells := range rows(text) {
-			if strings.HasPrefix(cells[0], what) {
+			if strings.HasPrefix(cells[0]+" ", what) {
 				number, _, _ := strings.Cut(strings.ReplaceAll(cells[1], ",", ""), " ")
 				n, err := strconv.Atoi(number)
 				found = err == nil && n == limit

@@ -65,6 +65,60 @@ func planning(t *testing.T, e *Env) {
 	}
 }
 
+// languagesByLocale expects the planner to choose as the templates do.
+func languagesByLocale(t *testing.T, e *Env) {
+	tmpl := templates.Template{Name: "host-sms", Channel: audience.SMS, Default: "sv", Contents: map[string]templates.Content{
+		"sv": {Text: "a"}, "pt": {Text: "b"}, "pt-BR": {Text: "c"}, "en_GB": {Text: "d"}}}
+	e.library(audience.SMS)
+	_, err := e.SaveTemplate(e.ctx(), tmpl, nil)
+	e.must(err)
+	want := map[string]int{}
+	for i, locale := range []string{"sv-SE", "pt-br", "pt_BR", "PT-PT", "pt", "en", "en-GB", "fi-FI", "", "ptx"} {
+		c := contact(fmt.Sprintf("l%d", i), "")
+		c.Phone, c.Locale = fmt.Sprintf("+1212555%04d", 100+i), locale
+		e.save(c)
+		want[templates.LanguageFor(tmpl, locale)]++
+	}
+	e.launch()
+	e.plan()
+	got := map[string]int{}
+	for _, b := range e.batches(audience.SMS) {
+		members, err := e.Members(e.ctx(), b, 100)
+		e.must(err)
+		got[b.Language] += len(members)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// ringEnded: batches that are only to be closed are found on any channel, and
+// no others.
+func ringEnded(t *testing.T, e *Env) {
+	e.started(20, audience.Email)
+	e.Now = e.Now.Add(time.Minute)
+	ended := func() int {
+		t.Helper()
+		refs, err := e.RingEnded(e.ctx(), audience.Email, 100)
+		e.must(err)
+		return len(refs)
+	}
+	if n := ended(); n != 0 {
+		t.Errorf("%d batches of a run that is sending", n)
+	}
+	e.Now = e.Now.Add(dispatcher.DefaultSendBy)
+	if n := ended(); n != 1 {
+		t.Errorf("%d batches past send_by, want 1", n)
+	}
+	e.Now = e.Now.Add(time.Minute)
+	if _, err := e.Cancel(e.ctx(), campaign); err != nil {
+		t.Fatal(err)
+	}
+	if n := ended(); n != 1 {
+		t.Errorf("%d batches of a cancelled run, want 1", n)
+	}
+}
+
 func closingSlice(t *testing.T, e *Env) {
 	e.mails(10)
 	e.library(audience.Email)

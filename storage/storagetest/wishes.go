@@ -170,6 +170,24 @@ func matchingScope(t *testing.T, e *Env) {
 	}
 }
 
+// wishesAreNotShortened: the same wish again, with an end, ends nothing sooner.
+func wishesAreNotShortened(t *testing.T, e *Env) {
+	entry := suppression.Entry{Key: e.email("a@example.com"), Channel: "*", Topic: "*", Purpose: "*", Sender: "*", Cause: suppression.Objected, Active: true}
+	for _, end := range []time.Time{e.Now.Add(time.Hour), {}, e.Now.Add(-time.Hour), e.Now.Add(time.Minute)} {
+		entry.ExpiresAt = end
+		e.must1(e.Record(e.ctx(), suppression.Wish{Entry: entry}))
+	}
+	e.Now = e.Now.Add(24 * time.Hour)
+	if len(e.blocked(marketing, entry.Key)) != 1 {
+		t.Error("an objection without an end was given one")
+	}
+	entry.Active = false
+	e.must1(e.Record(e.ctx(), suppression.Wish{Entry: entry}))
+	if len(e.blocked(marketing, entry.Key)) != 0 {
+		t.Error("a lifted objection blocks")
+	}
+}
+
 func liftingOneCause(t *testing.T, e *Env) {
 	k := e.email("a@example.com")
 	paused := suppression.Entry{Key: k, Channel: "email", Topic: "*", Purpose: "*", Sender: "*", Cause: suppression.Paused, Active: true}
