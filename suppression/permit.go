@@ -48,6 +48,12 @@ func (p *Permit) Gate() error {
 	return nil
 }
 
+// SharesWindow reports whether the two permits live and die together, so that
+// asking one is asking both.
+func (p *Permit) SharesWindow(other *Permit) bool {
+	return p != nil && other != nil && p.window != nil && p.window == other.window
+}
+
 // Remaining returns how long the permit still lives; zero or less is expired.
 func (p *Permit) Remaining() time.Duration {
 	if p == nil || p.window == nil {
