@@ -140,25 +140,36 @@ func allows(grants []byte, purpose suppression.Purpose, sender string) bool {
 	return yes
 }
 
-// Claim implements [dispatcher.Ledger]. The run is locked against an edit or a
-// pause only for this statement: a claim that commits before a pause is a claim
-// that began before it.
+// Claim implements [dispatcher.Ledger]. A claim that commits before a pause is a
+// claim that began before it.
 func (s *Store) Claim(ctx context.Context, c dispatcher.Claim) error {
-	return s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		const claim = `update batches set state = 1, fence = fence + 1, nonce = $1, owner = $2, beat_at = $3, claim_k = $4
-			where id = $5 and state = 0 and fence = $6
-			and exists (select 1 from runs r where r.id = $7 and r.state = 'sending' and r.rev = $8)`
-		now := s.millis()
-		res, err := tx.ExecContext(ctx, claim, c.Nonce, c.Owner, now, keyArg(c.Through), c.Batch, c.Fence, c.Run, c.Rev)
-		if err := exactlyOne(res, err, dispatcher.ErrNotClaimed); err != nil {
-			return fmt.Errorf("claim batch %d: %w", c.Batch, err)
-		}
-		const call = `insert into calls (batch, fence, k_from, k_to, t0) values ($1, $2, $3, $4, $5)`
-		if _, err := tx.ExecContext(ctx, call, c.Batch, c.Fence+1, keyArg(c.From), keyArg(c.Through), now); err != nil {
-			return fmt.Errorf("write the call of batch %d: %w", c.Batch, err)
-		}
-		return nil
-	})
+	const claim = `update batches set state = 1, fence = fence + 1, nonce = $1, owner = $2, beat_at = $3, claim_k = $4
+		where id = $5 and state = 0 and fence = $6
+		and exists (select 1 from runs r where r.id = $7 and r.state = 'sending' and r.rev = $8)`
+	now := s.millis()
+	args := []any{c.Nonce, c.Owner, now, keyArg(c.Through), c.Batch, c.Fence, c.Run, c.Rev}
+	var err error
+	if s.d.embedded() {
+		err = s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+			res, err := tx.ExecContext(ctx, claim, args...)
+			if err := exactlyOne(res, err, dispatcher.ErrNotClaimed); err != nil {
+				return err
+			}
+			const call = `insert into calls (batch, fence, k_from, k_to, t0) values ($1, $2, $3, $4, $5)`
+			_, err = tx.ExecContext(ctx, call, c.Batch, c.Fence+1, keyArg(c.From), keyArg(c.Through), now)
+			return err
+		})
+	} else {
+		// The same in one statement, and so in one commit.
+		const both = `with claimed as (` + claim + ` returning id, fence)
+			insert into calls (batch, fence, k_from, k_to, t0) select id, fence, $9, $4, $3 from claimed`
+		res, failed := s.write.ExecContext(context.WithoutCancel(ctx), both, append(args, keyArg(c.From))...)
+		err = exactlyOne(res, failed, dispatcher.ErrNotClaimed)
+	}
+	if err != nil {
+		return fmt.Errorf("claim batch %d: %w", c.Batch, err)
+	}
+	return nil
 }
 
 // exactlyOne returns otherwise when a statement did not change exactly one row.
@@ -195,59 +206,104 @@ func (s *Store) Beat(ctx context.Context, batch, fence int64) error {
 }
 
 // Settle implements [dispatcher.Ledger].
-func (s *Store) Settle(ctx context.Context, m dispatcher.Settlement) (dispatcher.Progress, error) {
-	var p dispatcher.Progress
-	err := s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		counted, err := s.writeExceptions(ctx, tx, m.Group, m.Exceptions)
-		if err != nil {
-			return err
-		}
-		counted[dispatcher.Sent] = int64(m.Members - len(m.Moved))
-		for _, code := range []dispatcher.Code{dispatcher.Suppressed, dispatcher.Failed, dispatcher.InDoubt, dispatcher.Skipped} {
-			counted[dispatcher.Sent] -= counted[code]
-		}
-		if err := s.moveMembers(ctx, tx, m); err != nil {
-			return err
-		}
-		if p.Done, err = s.advance(ctx, tx, m, counted); err != nil {
-			return err
-		}
-		const call = `update calls set suppression_ver = $1, provider_id = nullif($2, '') where batch = $3 and fence = $4`
-		_, err = tx.ExecContext(ctx, call, m.Version, m.ProviderID, m.Batch, m.Fence)
-		return err
-	})
+func (s *Store) Settle(ctx context.Context, m dispatcher.Settlement) (p dispatcher.Progress, err error) {
+	if s.d.embedded() || len(m.Moved) > 0 {
+		p.Done, err = s.settleInSteps(ctx, m)
+	} else {
+		p.Done, err = s.settleAtOnce(ctx, m)
+	}
 	if err != nil {
 		return p, fmt.Errorf("settle batch %d: %w", m.Batch, err)
 	}
 	return p, nil
 }
 
-// advance moves the batch's last settled key forward and adds the counts. It
-// fails with ErrLostClaim, and with it the whole transaction, when the claim is
-// no longer held.
-func (s *Store) advance(ctx context.Context, tx *sql.Tx, m dispatcher.Settlement, counted map[dispatcher.Code]int64) (bool, error) {
-	const text = `update batches set last_k = $1, claim_k = null, settled = settled + $2, sent = sent + $3,
-		suppressed = suppressed + $4, failed = failed + $5, in_doubt = in_doubt + $6, skipped = skipped + $7, moved = moved + $8,
-		attempts = 0, rung_at = $11, state = case when settled + $2 = n then 2 else 0 end
-		where id = $9 and fence = $10 and state = 1 returning state`
+func (s *Store) settleInSteps(ctx context.Context, m dispatcher.Settlement) (done bool, err error) {
+	err = s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if err := s.writeExceptions(ctx, tx, m.Group, m.Exceptions); err != nil {
+			return err
+		}
+		if err := s.moveMembers(ctx, tx, m); err != nil {
+			return err
+		}
+		if done, err = s.advance(ctx, tx, m); err != nil {
+			return err
+		}
+		const call = `update calls set suppression_ver = $1, provider_id = nullif($2, '') where batch = $3 and fence = $4`
+		_, err = tx.ExecContext(ctx, call, m.Version, m.ProviderID, m.Batch, m.Fence)
+		return err
+	})
+	return done, err
+}
+
+// settleAtOnce settles in one statement on Postgres, and so in one commit. When
+// the claim is no longer held, no part of it changes anything.
+func (s *Store) settleAtOnce(ctx context.Context, m dispatcher.Settlement) (done bool, err error) {
+	q := s.query()
+	batch, fence := q.arg(m.Batch), q.arg(m.Fence)
+	held := fmt.Sprintf(`exists (select 1 from batches b where b.id = %s and b.fence = %s and b.state = 1)`, batch, fence)
+	n := len(m.Exceptions)
+	ks, codes, causes, ids := make([]audience.Key, n), make([]int64, n), make([]string, n), make([]string, n)
+	for i, e := range m.Exceptions {
+		ks[i], causes[i], ids[i] = e.Key, string(e.Cause), e.ProviderID
+		if e.Code != dispatcher.Sent {
+			codes[i] = int64(e.Code)
+		}
+	}
+	exceptions := fmt.Sprintf(`update members m set code = nullif(l.code, 0)::smallint, cause = nullif(l.cause, ''), provider_id = nullif(l.pid, '')
+		from (select l.place, u.* from %s, lateral (select m.ctid as place from members m where m.grp = %s and m.k = u.k and m.code is null offset 0) l) l
+		where m.ctid = l.place and %s returning 1`,
+		q.table("u", keys("k", ks), ints("code", codes), texts("cause", causes), texts("pid", ids)), q.arg(m.Group), held)
+	advance := advanceText(q, m, batch, fence) + fmt.Sprintf(` and (select count(*) from excepted) = %s returning state`, q.arg(n))
+	call := fmt.Sprintf(`update calls set suppression_ver = %s, provider_id = nullif(%s, '') where batch = %s and fence = %s and exists (select 1 from advanced)`,
+		q.arg(m.Version), q.cast(m.ProviderID, "text"), batch, fence)
+	text := fmt.Sprintf(`with excepted as (%s), advanced as (%s), called as (%s) select state from advanced`, exceptions, advance, call)
 	var state int
-	err := tx.QueryRowContext(ctx, text, keyArg(m.Through), m.Members, counted[dispatcher.Sent], counted[dispatcher.Suppressed],
-		counted[dispatcher.Failed], counted[dispatcher.InDoubt], counted[dispatcher.Skipped], len(m.Moved), m.Batch, m.Fence,
-		s.millis()).Scan(&state)
+	err = s.write.QueryRowContext(context.WithoutCancel(ctx), text, q.args...).Scan(&state)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, dispatcher.ErrLostClaim
 	}
 	return state == batchDone, err
 }
 
-// writeExceptions writes the members that differ from what their batch says,
-// and returns how many got each code.
-func (s *Store) writeExceptions(ctx context.Context, tx *sql.Tx, group int64, exceptions []dispatcher.Exception) (map[dispatcher.Code]int64, error) {
+// advance moves the batch's last settled key forward and adds the counts. It
+// fails with ErrLostClaim, and with it the whole transaction, when the claim is
+// no longer held.
+func (s *Store) advance(ctx context.Context, tx *sql.Tx, m dispatcher.Settlement) (done bool, err error) {
+	q := s.query()
+	text := advanceText(q, m, q.arg(m.Batch), q.arg(m.Fence)) + " returning state"
+	var state int
+	err = tx.QueryRowContext(ctx, text, q.args...).Scan(&state)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, dispatcher.ErrLostClaim
+	}
+	return state == batchDone, err
+}
+
+// advanceText is the statement of advance, up to its condition. The ring is
+// renewed, so that the worker who goes on is not rung for meanwhile.
+func advanceText(q *query, m dispatcher.Settlement, batch, fence string) string {
+	counted := map[dispatcher.Code]int{dispatcher.Sent: m.Members - len(m.Moved)}
+	for _, e := range m.Exceptions {
+		if e.Code != dispatcher.Sent {
+			counted[e.Code]++
+			counted[dispatcher.Sent]--
+		}
+	}
+	settled := q.cast(m.Members, "bigint")
+	return fmt.Sprintf(`update batches set last_k = %s, claim_k = null, settled = settled + %s, sent = sent + %s, suppressed = suppressed + %s,
+		failed = failed + %s, in_doubt = in_doubt + %s, skipped = skipped + %s, moved = moved + %s, attempts = 0, rung_at = %s,
+		state = case when settled + %s = n then 2 else 0 end where id = %s and fence = %s and state = 1`,
+		q.arg(m.Through), settled, q.arg(counted[dispatcher.Sent]), q.arg(counted[dispatcher.Suppressed]), q.arg(counted[dispatcher.Failed]),
+		q.arg(counted[dispatcher.InDoubt]), q.arg(counted[dispatcher.Skipped]), q.arg(len(m.Moved)), q.arg(q.now), settled, batch, fence)
+}
+
+// writeExceptions writes the members that differ from what their batch says.
+func (s *Store) writeExceptions(ctx context.Context, tx *sql.Tx, group int64, exceptions []dispatcher.Exception) error {
 	type kind struct {
 		code  dispatcher.Code
 		cause dispatcher.Cause
 	}
-	counted := map[dispatcher.Code]int64{}
 	same := map[kind][]audience.Key{}
 	var named []dispatcher.Exception
 	for _, e := range exceptions {
@@ -261,15 +317,14 @@ func (s *Store) writeExceptions(ctx context.Context, tx *sql.Tx, group int64, ex
 	for k, ks := range same {
 		n, err := s.setCode(ctx, tx, group, ks, k.code, k.cause)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if n != int64(len(ks)) {
 			// Another settlement has coded one of them: this claim is not held.
-			return nil, dispatcher.ErrLostClaim
+			return dispatcher.ErrLostClaim
 		}
-		counted[k.code] += n
 	}
-	return counted, s.setProviderIDs(ctx, tx, group, named)
+	return s.setProviderIDs(ctx, tx, group, named)
 }
 
 func (s *Store) setCode(ctx context.Context, tx *sql.Tx, group int64, ks []audience.Key, code dispatcher.Code, cause dispatcher.Cause) (int64, error) {

@@ -54,10 +54,11 @@ func (d dialect) embedded() bool { return d.name == sqlite.name }
 // query collects the arguments of a statement while its text is written.
 type query struct {
 	d    dialect
+	now  int64 // milliseconds
 	args []any
 }
 
-func (s *Store) query() *query { return &query{d: s.d} }
+func (s *Store) query() *query { return &query{d: s.d, now: s.millis()} }
 
 // arg adds an argument and returns its placeholder.
 func (q *query) arg(v any) string {

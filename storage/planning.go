@@ -119,17 +119,7 @@ func (s *Store) planRange(ctx context.Context, tx *sql.Tx, p *slicePlan) (size, 
 	if err != nil {
 		return 0, 0, err
 	}
-	q := s.query()
-	source := s.d.destinations(p.ref.Channel)
-	within := p.within(q, source.key)
-	var rows int64
-	if err := tx.QueryRowContext(ctx, `select count(*) from `+source.from+` where `+within, q.args...).Scan(&rows); err != nil {
-		return 0, 0, err
-	}
-	q = s.query()
-	insert := fmt.Sprintf(`insert into members (grp, k, contact) select %s, k, id from (%s) x order by 1, 2`,
-		p.groupOf(q, "locale", groups), source.distinct(p.within(q, source.key)))
-	members, err := affected(tx.ExecContext(ctx, insert, q.args...))
+	rows, members, err := s.insertMembers(ctx, tx, p, groups)
 	if err != nil {
 		return 0, 0, fmt.Errorf("write members: %w", err)
 	}
@@ -140,6 +130,33 @@ func (s *Store) planRange(ctx context.Context, tx *sql.Tx, p *slicePlan) (size, 
 	}
 	without, err := s.planWithoutAddress(ctx, tx, p)
 	return rows + without, rows - members, err
+}
+
+// insertMembers writes one member for each key of the slice: the contact with
+// the lowest id stands for all who share the address. It returns how many
+// contacts have an address in the slice, and how many members were written.
+func (s *Store) insertMembers(ctx context.Context, tx *sql.Tx, p *slicePlan, groups map[string]int64) (rows, members int64, err error) {
+	q := s.query()
+	o := s.d.destinations(p.ref.Channel)
+	all := fmt.Sprintf(`select %[1]s as k, %[2]s as id, c.locale as locale, row_number() over (partition by %[1]s order by %[2]s) as nth
+		from %[3]s where %[4]s`, o.key, o.contact, o.from, p.within(q, o.key))
+	group := p.groupOf(q, "locale", groups)
+	insert := func(from string) string {
+		return `insert into members (grp, k, contact) select ` + group + `, k, id from ` + from + ` x where nth = 1 order by 1, 2`
+	}
+	if !s.d.embedded() {
+		// In one pass: the contacts of a slice lie all over their table.
+		text := `with slice as materialized (` + all + `), written as (` + insert("slice") + `)
+			select count(*), count(*) filter (where nth = 1) from slice`
+		err = tx.QueryRowContext(ctx, text, q.args...).Scan(&rows, &members)
+		return rows, members, err
+	}
+	if members, err = affected(tx.ExecContext(ctx, insert("("+all+")"), q.args...)); err != nil {
+		return 0, 0, err
+	}
+	q = s.query()
+	err = tx.QueryRowContext(ctx, `select count(*) from `+o.from+` where `+p.within(q, o.key), q.args...).Scan(&rows)
+	return rows, members, err
 }
 
 // within is the condition that a key column lies in the slice.
@@ -156,30 +173,17 @@ type destinationsOf struct {
 	from    string
 	key     string
 	contact string // its id
-	d       dialect
 }
 
 func (d dialect) destinations(ch audience.Channel) destinationsOf {
 	switch ch {
 	case audience.Push:
-		return destinationsOf{"devices d join contacts c on c.id = d.contact and d.active", "d.k", "d.contact", d}
+		return destinationsOf{"devices d join contacts c on c.id = d.contact and d.active", "d.k", "d.contact"}
 	case audience.SMS:
-		return destinationsOf{"contacts c", "c.phone_k", "c.id", d}
+		return destinationsOf{"contacts c", "c.phone_k", "c.id"}
 	default:
-		return destinationsOf{"contacts c", "c.email_k", "c.id", d}
+		return destinationsOf{"contacts c", "c.email_k", "c.id"}
 	}
-}
-
-// distinct selects one row a key: the contact with the lowest id stands for all
-// who share the address.
-func (o destinationsOf) distinct(condition string) string {
-	if o.d.embedded() {
-		// In a group, SQLite takes the other columns from the row of the minimum.
-		return fmt.Sprintf(`select %s as k, min(%s) as id, c.locale as locale from %s where %s group by %s`,
-			o.key, o.contact, o.from, condition, o.key)
-	}
-	return fmt.Sprintf(`select distinct on (%s) %s as k, %s as id, c.locale as locale from %s where %s order by %s, %s`,
-		o.key, o.key, o.contact, o.from, condition, o.key, o.contact)
 }
 
 // makeGroups makes a group for each language of the template. Those that stay
