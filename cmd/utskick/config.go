@@ -223,4 +223,4 @@ func (c *config) readProviders(e *environment, demo bool) {
 }
 
 // defaultWorkers is how many batches of a channel one process works on at once.
-var defaultWorkers = map[audience.Channel]int{audience.Email: 4, audience.SMS: 2, audience.Push: 2}
+var defaultWorkers = map[audience.Channel]int{audience.Email: 4, audience.SMS: 8, audience.Push: 8}
