@@ -252,7 +252,7 @@ func (s *Store) settleAtOnce(ctx context.Context, m dispatcher.Settlement) (done
 	}
 	exceptions := fmt.Sprintf(`update members m set code = nullif(l.code, 0)::smallint, cause = nullif(l.cause, ''), provider_id = nullif(l.pid, '')
 		from (select l.place, u.* from %s, lateral (select m.ctid as place from members m where m.grp = %s and m.k = u.k and m.code is null offset 0) l) l
-		where m.ctid = l.place and %s returning 1`,
+		where m.ctid = l.place and m.code is null and %s returning 1`,
 		q.table("u", keys("k", ks), ints("code", codes), texts("cause", causes), texts("pid", ids)), q.arg(m.Group), held)
 	advance := advanceText(q, m, batch, fence) + fmt.Sprintf(` and (select count(*) from excepted) = %s returning state`, q.arg(n))
 	call := fmt.Sprintf(`update calls set suppression_ver = %s, provider_id = nullif(%s, '') where batch = %s and fence = %s and exists (select 1 from advanced)`,
