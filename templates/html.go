@@ -67,7 +67,7 @@ func blank(b []byte, with byte) {
 func parseHTML(doc *document) *htmlDocument {
 	h := &htmlDocument{document: doc, masked: mask(doc, ' ', true), captured: capturedNames(doc.tree)}
 	tokenizer := xhtml.NewTokenizer(strings.NewReader(h.masked))
-	open := &openElements{h: h}
+	open := &openElements{h: h, count: map[string]int{}}
 	pos := 0
 	for {
 		kind := tokenizer.Next()

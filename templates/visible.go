@@ -16,7 +16,7 @@ var (
 )
 
 // maxOpen bounds how many elements may be open at once.
-const maxOpen = 2_000
+const maxOpen = 500
 
 type openElement struct {
 	name    string
@@ -33,14 +33,15 @@ type openElement struct {
 // what is hidden must be well-formed, in one branch of Liquid. Then whatever a
 // browser hides is hidden here.
 type openElements struct {
-	h    *htmlDocument
-	list []openElement
+	h     *htmlDocument
+	list  []openElement
+	count map[string]int // of open elements by name
 }
 
 // place notes where a token stands, and opens or closes its element.
 func (o *openElements) place(t *htmlToken) {
 	if top := o.top(); t.kind == xhtml.StartTagToken && t.name == "body" && top.name == "head" {
-		o.list = o.list[:len(o.list)-1]
+		o.pop(len(o.list) - 1)
 	}
 	t.within, t.hidden = o.top().name, o.top().covered
 	switch t.kind {
@@ -71,6 +72,7 @@ func (o *openElements) open(t *htmlToken) {
 	case slices.Contains(voidElements, t.name):
 	case t.kind == xhtml.SelfClosingTagToken && o.foreign(t.name):
 	case len(o.list) < maxOpen:
+		o.count[t.name]++
 		o.list = append(o.list, openElement{
 			name: t.name, start: t.start, branch: o.h.branchAt(t.start), hides: hides, covered: t.hidden,
 			scope: slices.Contains(scopeElements, t.name), cell: slices.Contains(cellElements, t.name),
@@ -100,7 +102,15 @@ func (o *openElements) close(t *htmlToken) {
 		o.h.problem(t.start, "</%s> does not close what was opened last in this block: what is hidden or captured is well-formed", t.name)
 		return
 	}
-	o.list = o.list[:len(o.list)-1]
+	o.pop(len(o.list) - 1)
+}
+
+// pop closes all elements but the first n.
+func (o *openElements) pop(n int) {
+	for _, e := range o.list[n:] {
+		o.count[e.name]--
+	}
+	o.list = o.list[:n]
 }
 
 var (
@@ -112,11 +122,14 @@ var (
 // closeInnermost closes the innermost element of the name that is in scope. The
 // end tags of a table and its parts reach through the parts within.
 func (o *openElements) closeInnermost(name string) {
+	if o.count[name] == 0 {
+		return
+	}
 	ofTable := name == "table" || slices.Contains(cellElements, name)
 	for i := len(o.list) - 1; i >= 0; i-- {
 		open := &o.list[i]
 		if open.name == name {
-			o.list = o.list[:i]
+			o.pop(i)
 			return
 		}
 		if open.scope && !(ofTable && open.cell) {
