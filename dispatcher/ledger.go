@@ -81,12 +81,17 @@ type Claim struct {
 	Through audience.Key
 }
 
-// Exception is a member whose outcome differs from what its batch says of it,
-// or that has a provider's id of its own.
+// Exception is a member whose outcome differs from what its batch says of it.
 type Exception struct {
+	Key   audience.Key
+	Code  Code
+	Cause Cause
+}
+
+// Message is a message that a provider took. ProviderID is the provider's id of
+// it, or empty where one id stands for the whole call.
+type Message struct {
 	Key        audience.Key
-	Code       Code // Sent for a member that is only to get its ProviderID
-	Cause      Cause
 	ProviderID string
 }
 
@@ -97,8 +102,9 @@ type Settlement struct {
 	Fence      int64 // of the claim
 	Members    int   // how many the claim covered
 	Through    audience.Key
-	Version    int64  // of the suppression index at the check
-	ProviderID string // of the call, where one call carries many
+	Version    int64     // of the suppression index at the check
+	ProviderID string    // of the call, where one call carries many
+	Messages   []Message // those with an id of their own, in key order
 	Exceptions []Exception
 	// Moved go on in a new batch of a new group, not before RetryAt.
 	Moved    []audience.Key
@@ -131,7 +137,7 @@ type Ledger interface {
 	Beat(ctx context.Context, batch, fence int64) error
 	// Evidence records that members were sent after all: late answers of a
 	// claim that was swept. Only in_doubt members change.
-	Evidence(ctx context.Context, group int64, sent []Exception) error
+	Evidence(ctx context.Context, group int64, sent []Message) error
 	// PauseRun stops a run with a reason, unless it is not sending.
 	PauseRun(ctx context.Context, run int64, reason string) error
 }

@@ -13,9 +13,9 @@ import (
 type outcome struct {
 	exceptions []Exception
 	moved      []audience.Key // go on in a batch of their own
-	sent       []Exception    // everybody who was sent to: the evidence if the claim is lost
+	sent       []Message      // everybody who was sent to: the evidence if the claim is lost
 	dead       []deadAddress
-	callID     string
+	callID     string        // where it stands for all of sent
 	pause      time.Duration // the longest that the provider asked for
 	stop       string        // why the run must stop; empty: it need not
 	back       int           // how many were not taken
@@ -34,17 +34,27 @@ func (o outcome) nothingDone() bool { return o.done == 0 }
 
 // judge sorts the results of a chunk.
 func judge(c *chunk, v suppression.Verdict, permits []*suppression.Permit, results []channels.Result) outcome {
-	o := outcome{exceptions: c.exceptions}
+	o := outcome{exceptions: c.exceptions, sent: make([]Message, 0, len(c.keys))}
 	results = holdIfAlike(permits, results)
-	single := c.provider.PerCall() == 1
 	for i, k := range c.keys {
 		if permits[i] == nil {
 			o.except(k, Suppressed, Cause(v.Rulings[i].Cause))
 			continue
 		}
-		o.add(k, results[i], single)
+		o.add(k, results[i])
+	}
+	if c.provider.PerCall() > 1 && len(o.sent) > 0 {
+		o.callID = o.sent[0].ProviderID
 	}
 	return o
+}
+
+// messages returns those with an id of their own.
+func (o outcome) messages() []Message {
+	if o.callID != "" || len(o.sent) == 0 || o.sent[0].ProviderID == "" {
+		return nil
+	}
+	return o.sent
 }
 
 // fewestAlike is how many recipients in one chunk have to be refused with one
@@ -78,10 +88,11 @@ func (o *outcome) except(k audience.Key, code Code, cause Cause) {
 
 // add applies one result. What each class means here is the table of
 // docs/states.md.
-func (o *outcome) add(k audience.Key, r channels.Result, single bool) {
+func (o *outcome) add(k audience.Key, r channels.Result) {
 	switch r.Class {
 	case channels.Accepted:
-		o.accepted(k, r, single)
+		o.done++
+		o.sent = append(o.sent, Message{Key: k, ProviderID: r.ProviderID})
 	case channels.InDoubt:
 		o.done++
 		o.except(k, InDoubt, causeOfDoubt(r.Reason))
@@ -100,18 +111,6 @@ func (o *outcome) add(k audience.Key, r channels.Result, single bool) {
 	default: // Withheld by an expired permit, NotTaken
 		o.giveBack(k, r)
 	}
-}
-
-func (o *outcome) accepted(k audience.Key, r channels.Result, single bool) {
-	o.done++
-	e := Exception{Key: k, Code: Sent}
-	if single && r.ProviderID != "" {
-		e.ProviderID = r.ProviderID
-		o.exceptions = append(o.exceptions, e)
-	} else {
-		o.callID = r.ProviderID
-	}
-	o.sent = append(o.sent, e)
 }
 
 func (o *outcome) giveBack(k audience.Key, r channels.Result) {

@@ -253,7 +253,7 @@ const settleFor = 2 * time.Minute
 // late evidence.
 func (w *Worker) settle(ctx context.Context, c *chunk, claim Claim, v suppression.Verdict, o outcome) (more bool, err error) {
 	s := Settlement{Batch: claim.Batch, Group: c.batch.Group, Fence: claim.Fence + 1, Members: c.members, Through: c.through,
-		Version: v.Version, ProviderID: o.callID, Exceptions: o.exceptions, Moved: o.moved,
+		Version: v.Version, ProviderID: o.callID, Messages: o.messages(), Exceptions: o.exceptions, Moved: o.moved,
 		RetryAt: w.Now().Add(o.pauseOf(c.batch.Attempts)), Attempts: c.batch.Attempts + 1}
 	deadline := time.Now().Add(settleFor)
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {

@@ -28,7 +28,7 @@ type ledger struct {
 
 	steps     []string
 	settled   []dispatcher.Settlement
-	evidence  []dispatcher.Exception
+	evidence  []dispatcher.Message
 	paused    string
 	closed    dispatcher.Cause
 	retryAt   time.Time
@@ -83,7 +83,7 @@ func (l *ledger) CloseRest(_ context.Context, _ dispatcher.Batch, _ dispatcher.C
 
 func (l *ledger) Beat(context.Context, int64, int64) error { return nil }
 
-func (l *ledger) Evidence(_ context.Context, _ int64, sent []dispatcher.Exception) error {
+func (l *ledger) Evidence(_ context.Context, _ int64, sent []dispatcher.Message) error {
 	l.did("evidence")
 	l.evidence = sent
 	return nil
@@ -211,11 +211,12 @@ func TestAnswers(t *testing.T) {
 		name   string
 		answer channels.Result
 		want   dispatcher.Exception // of the second member
+		taken  bool
 		moved  bool
 		paused string
 		steps  []string
 	}{
-		{name: "accepted", answer: accepted, want: dispatcher.Exception{Key: key(2), Code: dispatcher.Sent, ProviderID: "id"}},
+		{name: "accepted", answer: accepted, taken: true},
 		{name: "in doubt", answer: channels.Result{Class: channels.InDoubt, Reason: channels.ReasonTimeout},
 			want: dispatcher.Exception{Key: key(2), Code: dispatcher.InDoubt, Cause: dispatcher.CauseNoAnswer}},
 		{name: "server error", answer: channels.Result{Class: channels.InDoubt, Reason: channels.ReasonServerError},
@@ -239,7 +240,18 @@ func TestAnswers(t *testing.T) {
 			expectSteps(t, l, append([]string{"read", "prepare", "claim", "check", "send", "settle"}, c.steps...)...)
 			s := l.settled[0]
 			got := slices.IndexFunc(s.Exceptions, func(e dispatcher.Exception) bool { return e.Key == key(2) })
-			if c.moved {
+			messages := []dispatcher.Message{{Key: key(1), ProviderID: "id"}}
+			if c.taken {
+				messages = append(messages, dispatcher.Message{Key: key(2), ProviderID: "id"})
+			}
+			if diff := cmp.Diff(messages, s.Messages); diff != "" {
+				t.Errorf("messages: %s", diff)
+			}
+			if c.taken {
+				if len(s.Exceptions) > 0 {
+					t.Errorf("settlement: %+v", s)
+				}
+			} else if c.moved {
 				if got >= 0 || len(s.Moved) != 1 || s.Moved[0] != key(2) || s.RetryAt.Sub(now) < c.answer.Pause {
 					t.Errorf("settlement: %+v", s)
 				}

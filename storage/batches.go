@@ -229,8 +229,8 @@ func (s *Store) settleInSteps(ctx context.Context, m dispatcher.Settlement) (don
 		if done, err = s.advance(ctx, tx, m); err != nil {
 			return err
 		}
-		const call = `update calls set suppression_ver = $1, provider_id = nullif($2, '') where batch = $3 and fence = $4`
-		_, err = tx.ExecContext(ctx, call, m.Version, m.ProviderID, m.Batch, m.Fence)
+		const call = `update calls set suppression_ver = $1, provider_id = nullif($2, ''), message_ids = nullif($3, '') where batch = $4 and fence = $5`
+		_, err = tx.ExecContext(ctx, call, m.Version, m.ProviderID, packMessageIDs(m.Messages), m.Batch, m.Fence)
 		return err
 	})
 	return done, err
@@ -243,20 +243,17 @@ func (s *Store) settleAtOnce(ctx context.Context, m dispatcher.Settlement) (done
 	batch, fence := q.arg(m.Batch), q.arg(m.Fence)
 	held := fmt.Sprintf(`exists (select 1 from batches b where b.id = %s and b.fence = %s and b.state = 1)`, batch, fence)
 	n := len(m.Exceptions)
-	ks, codes, causes, ids := make([]audience.Key, n), make([]int64, n), make([]string, n), make([]string, n)
+	ks, codes, causes := make([]audience.Key, n), make([]int64, n), make([]string, n)
 	for i, e := range m.Exceptions {
-		ks[i], causes[i], ids[i] = e.Key, string(e.Cause), e.ProviderID
-		if e.Code != dispatcher.Sent {
-			codes[i] = int64(e.Code)
-		}
+		ks[i], codes[i], causes[i] = e.Key, int64(e.Code), string(e.Cause)
 	}
-	exceptions := fmt.Sprintf(`update members m set code = nullif(l.code, 0)::smallint, cause = nullif(l.cause, ''), provider_id = nullif(l.pid, '')
-		from (select l.place, u.* from %s, lateral (select m.ctid as place from members m where m.grp = %s and m.k = u.k and m.code is null offset 0) l) l
-		where m.ctid = l.place and m.code is null and %s returning 1`,
-		q.table("u", keys("k", ks), ints("code", codes), texts("cause", causes), texts("pid", ids)), q.arg(m.Group), held)
+	from, picked := s.d.members(q, m.Group, keys("k", ks), ints("code", codes), texts("cause", causes))
+	exceptions := fmt.Sprintf(`update members set code = u.code::smallint, cause = u.cause from %s where %s and members.code is null and %s returning 1`,
+		from, picked, held)
 	advance := advanceText(q, m, batch, fence) + fmt.Sprintf(` and (select count(*) from excepted) = %s returning state`, q.arg(n))
-	call := fmt.Sprintf(`update calls set suppression_ver = %s, provider_id = nullif(%s, '') where batch = %s and fence = %s and exists (select 1 from advanced)`,
-		q.arg(m.Version), q.cast(m.ProviderID, "text"), batch, fence)
+	call := fmt.Sprintf(`update calls set suppression_ver = %s, provider_id = nullif(%s, ''), message_ids = nullif(%s, '')
+		where batch = %s and fence = %s and exists (select 1 from advanced)`,
+		q.arg(m.Version), q.cast(m.ProviderID, "text"), q.cast(packMessageIDs(m.Messages), "text"), batch, fence)
 	text := fmt.Sprintf(`with excepted as (%s), advanced as (%s), called as (%s) select state from advanced`, exceptions, advance, call)
 	var state int
 	err = s.write.QueryRowContext(context.WithoutCancel(ctx), text, q.args...).Scan(&state)
@@ -285,10 +282,8 @@ func (s *Store) advance(ctx context.Context, tx *sql.Tx, m dispatcher.Settlement
 func advanceText(q *query, m dispatcher.Settlement, batch, fence string) string {
 	counted := map[dispatcher.Code]int{dispatcher.Sent: m.Members - len(m.Moved)}
 	for _, e := range m.Exceptions {
-		if e.Code != dispatcher.Sent {
-			counted[e.Code]++
-			counted[dispatcher.Sent]--
-		}
+		counted[e.Code]++
+		counted[dispatcher.Sent]--
 	}
 	settled := q.cast(m.Members, "bigint")
 	return fmt.Sprintf(`update batches set last_k = %s, claim_k = null, settled = settled + %s, sent = sent + %s, suppressed = suppressed + %s,
@@ -305,14 +300,8 @@ func (s *Store) writeExceptions(ctx context.Context, tx *sql.Tx, group int64, ex
 		cause dispatcher.Cause
 	}
 	same := map[kind][]audience.Key{}
-	var named []dispatcher.Exception
 	for _, e := range exceptions {
-		if e.ProviderID != "" {
-			named = append(named, e)
-		}
-		if e.Code != dispatcher.Sent {
-			same[kind{e.Code, e.Cause}] = append(same[kind{e.Code, e.Cause}], e.Key)
-		}
+		same[kind{e.Code, e.Cause}] = append(same[kind{e.Code, e.Cause}], e.Key)
 	}
 	for k, ks := range same {
 		n, err := s.setCode(ctx, tx, group, ks, k.code, k.cause)
@@ -324,13 +313,14 @@ func (s *Store) writeExceptions(ctx context.Context, tx *sql.Tx, group int64, ex
 			return dispatcher.ErrLostClaim
 		}
 	}
-	return s.setProviderIDs(ctx, tx, group, named)
+	return nil
 }
 
 func (s *Store) setCode(ctx context.Context, tx *sql.Tx, group int64, ks []audience.Key, code dispatcher.Code, cause dispatcher.Cause) (int64, error) {
 	q := s.query()
-	set := fmt.Sprintf(`update members set code = cast(%s as smallint), cause = %s`, q.arg(int(code)), q.arg(string(cause)))
-	text := set + " where code is null and " + s.d.membersOf(q, group, ks)
+	from, picked := s.d.members(q, group, keys("k", ks))
+	text := fmt.Sprintf(`update members set code = cast(%s as smallint), cause = %s from %s where %s and members.code is null`,
+		q.arg(int(code)), q.arg(string(cause)), from, picked)
 	res, err := tx.ExecContext(ctx, text, q.args...)
 	if err != nil {
 		return 0, fmt.Errorf("write %s members: %w", code, err)
@@ -338,37 +328,17 @@ func (s *Store) setCode(ctx context.Context, tx *sql.Tx, group int64, ks []audie
 	return res.RowsAffected()
 }
 
-// membersOf is the condition that picks members by key. On Postgres each key is
-// looked up by itself: on a table that was never analysed the planner would
-// otherwise read all of it.
-func (d dialect) membersOf(q *query, group int64, ks []audience.Key) string {
-	g, table := q.arg(group), q.table("u", keys("k", ks))
+// members is the table u, whose first column is k, for the FROM of an update of
+// members, and the condition that picks those of the group with these keys. On
+// Postgres each key is looked up by itself: on a table that was never analysed
+// the planner would otherwise read all of it.
+func (d dialect) members(q *query, group int64, columns ...column) (from, picked string) {
+	g, table := q.arg(group), q.table("u", columns...)
 	if d.embedded() {
-		return fmt.Sprintf(`grp = %s and k in (select u.k from %s)`, g, table)
+		return table, fmt.Sprintf(`members.grp = %s and members.k = u.k`, g)
 	}
-	return fmt.Sprintf(`ctid = any(array(select l.ctid from %s, lateral (select m.ctid from members m
-		where m.grp = %s and m.k = u.k offset 0) l))`, table, g)
-}
-
-func (s *Store) setProviderIDs(ctx context.Context, tx *sql.Tx, group int64, named []dispatcher.Exception) error {
-	if len(named) == 0 {
-		return nil
-	}
-	ks, ids := make([]audience.Key, len(named)), make([]string, len(named))
-	for i, e := range named {
-		ks[i], ids[i] = e.Key, e.ProviderID
-	}
-	q := s.query()
-	g, table := q.arg(group), q.table("u", keys("k", ks), texts("pid", ids))
-	text := fmt.Sprintf(`update members set provider_id = l.pid from (select l.place, u.pid from %s,
-		lateral (select m.ctid as place from members m where m.grp = %s and m.k = u.k offset 0) l) l where members.ctid = l.place`, table, g)
-	if s.d.embedded() {
-		text = fmt.Sprintf(`update members set provider_id = u.pid from %s where members.grp = %s and members.k = u.k`, table, g)
-	}
-	if _, err := tx.ExecContext(ctx, text, q.args...); err != nil {
-		return fmt.Errorf("write message ids: %w", err)
-	}
-	return nil
+	return fmt.Sprintf(`(select m.place, u.* from %s, lateral (select m.ctid as place from members m
+		where m.grp = %s and m.k = u.k offset 0) m) u`, table, g), `members.ctid = u.place`
 }
 
 // moveMembers rewrites members into a new group with a batch of its own.
@@ -392,7 +362,8 @@ func (s *Store) moveMembers(ctx context.Context, tx *sql.Tx, m dispatcher.Settle
 		}
 	}
 	q := s.query()
-	text := `update members set grp = ` + q.arg(group) + ` where code is null and ` + s.d.membersOf(q, m.Group, m.Moved)
+	from, picked := s.d.members(q, m.Group, keys("k", m.Moved))
+	text := fmt.Sprintf(`update members set grp = %s from %s where %s and members.code is null`, q.arg(group), from, picked)
 	res, err := tx.ExecContext(ctx, text, q.args...)
 	if err != nil {
 		return fmt.Errorf("move members: %w", err)
@@ -434,18 +405,19 @@ func (s *Store) CloseRest(ctx context.Context, b dispatcher.Batch, code dispatch
 }
 
 // Evidence implements [dispatcher.Ledger].
-func (s *Store) Evidence(ctx context.Context, group int64, sent []dispatcher.Exception) error {
+func (s *Store) Evidence(ctx context.Context, group int64, sent []dispatcher.Message) error {
 	if len(sent) == 0 {
 		return nil
 	}
-	ks := make([]audience.Key, len(sent))
-	for i, e := range sent {
-		ks[i] = e.Key
+	ks, ids := make([]audience.Key, len(sent)), make([]string, len(sent))
+	for i, m := range sent {
+		ks[i], ids[i] = m.Key, m.ProviderID
 	}
 	return s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		q := s.query()
-		text := fmt.Sprintf(`update members set code = %d, cause = null where code = %d and %s returning k`,
-			dispatcher.Sent, dispatcher.InDoubt, s.d.membersOf(q, group, ks))
+		from, picked := s.d.members(q, group, keys("k", ks), texts("pid", ids))
+		text := fmt.Sprintf(`update members set code = %d, cause = null, provider_id = nullif(u.pid, '') from %s where %s and members.code = %d
+			returning members.k`, dispatcher.Sent, from, picked, dispatcher.InDoubt)
 		var changed []audience.Key
 		err := each(ctx, tx, text, q.args, func(rows *sql.Rows) error {
 			var k audience.Key

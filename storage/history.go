@@ -44,7 +44,7 @@ type place struct {
 func (s *Store) communications(ctx context.Context, contact int64, ks []audience.Key) ([]dispatcher.Communication, map[place]int, error) {
 	q := s.query()
 	text := fmt.Sprintf(`select m.grp, m.k, camp.name, g.run, g.channel, t.name, t.version, g.language, coalesce(m.code, 0), coalesce(m.cause, ''),
-		coalesce(m.provider_id, cl.provider_id, ''), coalesce(cl.t0, 0), coalesce(cl.suppression_ver, 0), b.last_k is not null and m.k <= b.last_k
+		coalesce(m.provider_id, cl.provider_id, ''), coalesce(cl.message_ids, ''), coalesce(cl.t0, 0), coalesce(cl.suppression_ver, 0), b.last_k is not null and m.k <= b.last_k
 		from %s join groups g on true join members m on m.grp = g.id and m.k = u.k and m.contact = %s
 		join runs r on r.id = g.run join campaigns camp on camp.id = r.campaign join templates t on t.id = g.template
 		join batches b on b.grp = g.id and m.k between b.k_lo and b.k_hi
@@ -58,14 +58,21 @@ func (s *Store) communications(ctx context.Context, contact int64, ks []audience
 		var code dispatcher.Code
 		var at int64
 		var settled bool
+		var messageIDs string
 		if err := rows.Scan(&p.group, &p.key, &c.Campaign, &c.Run, &c.Channel, &c.Template, &c.Version, &c.Language, &code, &c.Cause,
-			&c.ProviderID, &at, &c.SuppressionVersion, &settled); err != nil {
+			&c.ProviderID, &messageIDs, &at, &c.SuppressionVersion, &settled); err != nil {
 			return err
 		}
 		if code == dispatcher.Pending && settled {
 			code = dispatcher.Sent
 		}
 		c.Outcome, c.At = code.String(), timeOf(at)
+		switch {
+		case code != dispatcher.Sent:
+			c.ProviderID = ""
+		case c.ProviderID == "":
+			c.ProviderID = messageID(messageIDs, p.key)
+		}
 		places[p] = len(all)
 		all = append(all, c)
 		return nil

@@ -213,7 +213,6 @@ func settling(t *testing.T, e *Env) {
 		{Key: ks[0], Code: dispatcher.Suppressed, Cause: dispatcher.Cause(suppression.Objected)},
 		{Key: ks[1], Code: dispatcher.Suppressed, Cause: dispatcher.Cause(suppression.NoBasis)},
 		{Key: ks[2], Code: dispatcher.Failed, Cause: dispatcher.CauseRefused},
-		{Key: ks[3], Code: dispatcher.Sent, ProviderID: "id-3"},
 		{Key: ks[4], Code: dispatcher.InDoubt, Cause: dispatcher.CauseNoAnswer},
 	}
 	p, err := e.Settle(e.ctx(), s)
@@ -316,7 +315,7 @@ func sweeping(t *testing.T, e *Env) {
 	if _, err := e.Settle(e.ctx(), settlementOf(b, c, ks)); !errors.Is(err, dispatcher.ErrLostClaim) {
 		t.Errorf("the swept worker settled: %v", err)
 	}
-	evidence := []dispatcher.Exception{{Key: ks[0]}, {Key: ks[1]}}
+	evidence := []dispatcher.Message{{Key: ks[0]}, {Key: ks[1]}}
 	for range 2 {
 		e.must(e.Evidence(e.ctx(), b.Group, evidence))
 	}
@@ -424,11 +423,38 @@ func historyTells(t *testing.T, e *Env) {
 		if h.Cause != "" {
 			outcome += " " + h.Cause
 		}
-		if outcome != want || h.SuppressionVersion != 42 || h.Campaign != campaign || h.ProviderID != "call-1" || !h.At.Equal(e.Now) {
+		if outcome != want || h.SuppressionVersion != 42 || h.Campaign != campaign || h.ProviderID != []string{"call-1", ""}[i] || !h.At.Equal(e.Now) {
 			t.Errorf("contact %d: %+v", i, h)
 		}
 		if len(h.Events) != 1-i {
 			t.Errorf("contact %d: events %+v", i, h.Events)
+		}
+	}
+}
+
+func messagesKeepTheirIDs(t *testing.T, e *Env) {
+	b := e.started(3)[0]
+	c, ks := e.claimOf(b, 2)
+	e.must(e.Claim(e.ctx(), c))
+	s := settlementOf(b, c, ks)
+	s.Messages = []dispatcher.Message{{Key: ks[0], ProviderID: "id 0"}, {Key: ks[1], ProviderID: "id-1"}}
+	if _, err := e.Settle(e.ctx(), s); err != nil {
+		t.Fatal(err)
+	}
+	b, err := e.Batch(e.ctx(), b.ID)
+	e.must(err)
+	c, rest := e.claimOf(b, 1)
+	e.must(e.Claim(e.ctx(), c))
+	claims, err := e.CallingBatches(e.ctx())
+	e.must(err)
+	e.must(e.Sweep(e.ctx(), claims[0]))
+	e.must(e.Evidence(e.ctx(), b.Group, []dispatcher.Message{{Key: rest[0], ProviderID: "id-2"}}))
+	want := map[audience.Key]string{ks[0]: "id 0", ks[1]: "id-1", rest[0]: "id-2"}
+	for i := range 3 {
+		got, err := e.History(e.ctx(), fmt.Sprintf("c%d", i))
+		e.must(err)
+		if k := e.email(address(i)); len(got) != 1 || got[0].Outcome != "sent" || got[0].ProviderID != want[k] {
+			t.Errorf("contact %d: %+v, want the id %q", i, got, want[k])
 		}
 	}
 }

@@ -52,6 +52,7 @@ func Run(t *testing.T, e Engine) {
 		{"a campaign is launched once", launchOnce},
 		{"events are counted once", eventsOnce},
 		{"history tells ruling, version and events", historyTells},
+		{"messages keep their provider's ids", messagesKeepTheirIDs},
 		{"API keys are found by hash until revoked", apiKeys},
 		{"templates keep their versions", templateVersions},
 	} {

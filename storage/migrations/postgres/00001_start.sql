@@ -199,9 +199,12 @@ create table calls (
     k_to            bytea  not null,
     t0              bigint not null,
     suppression_ver bigint,
-    provider_id     text,
+    provider_id     text, -- of the call
+    message_ids     text, -- of its messages, where each has one: a line "key id" each
     primary key (batch, fence)
 );
+-- Looked at seldom, and not worth the time to compress.
+alter table calls alter column message_ids set storage external;
 
 -- Wishes and permissions.
 

@@ -196,7 +196,8 @@ create table calls (
     k_to            blob  not null,
     t0              integer not null,
     suppression_ver integer,
-    provider_id     text,
+    provider_id     text, -- of the call
+    message_ids     text, -- of its messages, where each has one: a line "key id" each
     primary key (batch, fence)
 ) without rowid;
 

@@ -1,0 +1,42 @@
+package storage
+
+import (
+	"encoding/hex"
+	"strings"
+
+	"utskick/audience"
+	"utskick/dispatcher"
+)
+
+// The ids that a provider gives to the messages of a call lie together in the
+// call's row, a line "key id" each: written on each member, they would cost more
+// than all the rest of a settlement.
+
+func packMessageIDs(messages []dispatcher.Message) string {
+	var b []byte
+	for _, m := range messages {
+		if m.ProviderID == "" {
+			continue
+		}
+		b = hex.AppendEncode(b, m.Key[:])
+		b = append(b, ' ')
+		for _, c := range []byte(m.ProviderID) {
+			if c != '\n' { // what ends a line; no id has it
+				b = append(b, c)
+			}
+		}
+		b = append(b, '\n')
+	}
+	return string(b)
+}
+
+// messageID finds the id of one message; empty: it has none of its own.
+func messageID(packed string, k audience.Key) string {
+	own := hex.EncodeToString(k[:]) + " "
+	for line := range strings.Lines(packed) {
+		if id, found := strings.CutPrefix(line, own); found {
+			return strings.TrimSuffix(id, "\n")
+		}
+	}
+	return ""
+}
