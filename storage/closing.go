@@ -7,6 +7,7 @@ import (
 
 	"utskick/audience"
 	"utskick/dispatcher"
+	"utskick/templates"
 )
 
 // moved is a contact that was changed after its run began, with the destination
@@ -25,7 +26,7 @@ func (s *Store) planMoved(ctx context.Context, tx *sql.Tx, p *slicePlan) (size i
 	if err != nil {
 		return 0, err
 	}
-	without, err := s.makeGroup(ctx, tx, p, p.fallback)
+	without, err := s.makeGroup(ctx, tx, p, p.template.Default)
 	if err != nil {
 		return 0, err
 	}
@@ -45,10 +46,8 @@ func (s *Store) planMoved(ctx context.Context, tx *sql.Tx, p *slicePlan) (size i
 		}
 		size += n
 	}
-	for _, language := range p.languages {
-		if err := s.makeBatches(ctx, tx, p, groups[language]); err != nil {
-			return 0, err
-		}
+	if err := s.makeAllBatches(ctx, tx, p, groups); err != nil {
+		return 0, err
 	}
 	return size, s.closedBatch(ctx, tx, p, without)
 }
@@ -56,8 +55,7 @@ func (s *Store) planMoved(ctx context.Context, tx *sql.Tx, p *slicePlan) (size i
 // movedSince returns a page of contacts that were changed after the run began,
 // in the order of their ids, and the last id looked at.
 func (s *Store) movedSince(ctx context.Context, tx *sql.Tx, p *slicePlan, after int64) ([]moved, int64, error) {
-	o := s.d.destinations(p.ref.Channel)
-	from, key := "contacts c", o.key
+	from, key := "contacts c", p.destinations().key
 	if p.ref.Channel == audience.Push {
 		from = "contacts c left join devices d on d.contact = c.id and d.active"
 	}
@@ -104,10 +102,11 @@ func (s *Store) addMissing(ctx context.Context, tx *sql.Tx, p *slicePlan, page [
 
 // addMember adds a member unless its key is in the run already.
 func (s *Store) addMember(ctx context.Context, tx *sql.Tx, p *slicePlan, m moved, groups map[string]int64) (int64, error) {
+	group := groups[templates.LanguageFor(p.template, m.locale)]
 	q := s.query()
 	text := fmt.Sprintf(`insert into members (grp, k, contact) select %s, %s, %s where not exists
 		(select 1 from groups g join members m on m.grp = g.id and m.k = %s where g.run = %s and g.channel = %s and g.slice in (%s, %s))`,
-		p.groupOf(q, q.cast(m.locale, "text"), groups), q.cast(m.key, "bytea"), q.cast(m.contact, "bigint"), q.arg(m.key),
+		q.cast(group, "bigint"), q.cast(m.key, "bytea"), q.cast(m.contact, "bigint"), q.arg(m.key),
 		q.arg(p.ref.Run), q.arg(string(p.ref.Channel)), q.arg(sliceOf(m.key, p.slices)), q.arg(p.ref.Slice))
 	return affected(tx.ExecContext(ctx, text, q.args...))
 }

@@ -6,11 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"utskick/audience"
 	"utskick/dispatcher"
+	"utskick/templates"
 )
 
 // slicePlan is what planning a slice needs to know of its run.
@@ -21,9 +23,9 @@ type slicePlan struct {
 	slices    int // of the channel, the closing one not counted
 
 	sender    string
-	template  int64
-	languages []string
-	fallback  string
+	version   int64              // of the template: its id
+	template  templates.Template // its languages
+	languages []string           // the same, in order
 	due       int64
 	started   int64
 }
@@ -93,22 +95,18 @@ func (s *Store) planLanguages(ctx context.Context, tx *sql.Tx, p *slicePlan, cha
 	}
 	for _, c := range pinned {
 		if c.Channel == p.ref.Channel {
-			p.template = c.Template
+			p.version = c.Template
 		}
 	}
 	var contents string
 	const text = `select default_language, contents from templates where id = $1`
-	if err := tx.QueryRowContext(ctx, text, p.template).Scan(&p.fallback, &contents); err != nil {
-		return fmt.Errorf("template %d: %w", p.template, err)
+	if err := tx.QueryRowContext(ctx, text, p.version).Scan(&p.template.Default, &contents); err != nil {
+		return fmt.Errorf("template %d: %w", p.version, err)
 	}
-	var byLanguage map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(contents), &byLanguage); err != nil {
-		return fmt.Errorf("template %d: %w", p.template, err)
+	if err := json.Unmarshal([]byte(contents), &p.template.Contents); err != nil {
+		return fmt.Errorf("template %d: %w", p.version, err)
 	}
-	for language := range byLanguage {
-		p.languages = append(p.languages, language)
-	}
-	slices.Sort(p.languages)
+	p.languages = slices.Sorted(maps.Keys(p.template.Contents))
 	return nil
 }
 
@@ -119,44 +117,75 @@ func (s *Store) planRange(ctx context.Context, tx *sql.Tx, p *slicePlan) (size, 
 	if err != nil {
 		return 0, 0, err
 	}
-	rows, members, err := s.insertMembers(ctx, tx, p, groups)
+	write := s.writeMembersAtOnce
+	if s.d.embedded() {
+		write = s.writeMembersInSteps
+	}
+	rows, members, err := write(ctx, tx, p, groups)
 	if err != nil {
 		return 0, 0, fmt.Errorf("write members: %w", err)
-	}
-	for _, language := range p.languages {
-		if err := s.makeBatches(ctx, tx, p, groups[language]); err != nil {
-			return 0, 0, err
-		}
 	}
 	without, err := s.planWithoutAddress(ctx, tx, p)
 	return rows + without, rows - members, err
 }
 
-// insertMembers writes one member for each key of the slice: the contact with
-// the lowest id stands for all who share the address. It returns how many
-// contacts have an address in the slice, and how many members were written.
-func (s *Store) insertMembers(ctx context.Context, tx *sql.Tx, p *slicePlan, groups map[string]int64) (rows, members int64, err error) {
+// sliceText selects one row (grp, k, id) for each key of the slice: the contact
+// with the lowest id stands for all who share the address. It reads an index in
+// its order, and where there is one language nothing else.
+func (s *Store) sliceText(q *query, p *slicePlan, o destinationsOf, groups map[string]int64) string {
+	return fmt.Sprintf(`select %[1]s as grp, k, id from (select %[2]s as k, %[3]s as id, %[4]s as locale,
+		lag(%[2]s) over (order by %[2]s, %[3]s) as previous from %[5]s where %[6]s) x where previous is null or previous <> k`,
+		p.groupOf(q, groups), o.key, o.contact, o.locale, o.from, p.within(q, o.key))
+}
+
+// writeMembersAtOnce writes the members of a slice and their batches. It returns
+// how many contacts have an address in the slice, and how many members were
+// written. The contacts of a slice lie all over their table: they are passed
+// over once.
+func (s *Store) writeMembersAtOnce(ctx context.Context, tx *sql.Tx, p *slicePlan, groups map[string]int64) (rows, members int64, err error) {
 	q := s.query()
-	o := s.d.destinations(p.ref.Channel)
-	all := fmt.Sprintf(`select %[1]s as k, %[2]s as id, c.locale as locale, row_number() over (partition by %[1]s order by %[2]s) as nth
-		from %[3]s where %[4]s`, o.key, o.contact, o.from, p.within(q, o.key))
-	group := p.groupOf(q, "locale", groups)
-	insert := func(from string) string {
-		return `insert into members (grp, k, contact) select ` + group + `, k, id from ` + from + ` x where nth = 1 order by 1, 2`
+	o := p.destinations()
+	partition, sorted := "", ""
+	if len(p.languages) > 1 {
+		partition, sorted = "partition by grp", " order by grp, k"
 	}
-	if !s.d.embedded() {
-		// In one pass: the contacts of a slice lie all over their table.
-		text := `with slice as materialized (` + all + `), written as (` + insert("slice") + `)
-			select count(*), count(*) filter (where nth = 1) from slice`
-		err = tx.QueryRowContext(ctx, text, q.args...).Scan(&rows, &members)
-		return rows, members, err
-	}
-	if members, err = affected(tx.ExecContext(ctx, insert("("+all+")"), q.args...)); err != nil {
+	text := fmt.Sprintf(`with slice as materialized (
+			select grp, k, id, (row_number() over w - 1) / %[1]d as batch, (row_number() over w - 1) %% %[1]d as place, lead(k) over w is null as last
+			from (%[2]s) s window w as (%[3]s order by k)),
+		written as (insert into members (grp, k, contact) select grp, k, id from slice%[4]s),
+		cut as (insert into batches (grp, run, channel, n, k_lo, k_hi, not_before)
+			select grp, %[5]s, %[6]s, count(*), (array_agg(k) filter (where place = 0))[1],
+				(array_agg(k) filter (where place = %[1]d - 1 or last))[1], %[7]s from slice group by grp, batch order by grp, batch)
+		select (select count(*) from %[8]s where %[9]s), count(*) from slice`,
+		dispatcher.BatchSize, s.sliceText(q, p, o, groups), partition, sorted,
+		q.cast(p.ref.Run, "bigint"), q.cast(string(p.ref.Channel), "text"), q.cast(p.due, "bigint"), o.from, p.within(q, o.key))
+	err = tx.QueryRowContext(ctx, text, q.args...).Scan(&rows, &members)
+	return rows, members, err
+}
+
+// writeMembersInSteps does the same where a statement writes one table.
+func (s *Store) writeMembersInSteps(ctx context.Context, tx *sql.Tx, p *slicePlan, groups map[string]int64) (rows, members int64, err error) {
+	q := s.query()
+	o := p.destinations()
+	text := `insert into members (grp, k, contact) select grp, k, id from (` + s.sliceText(q, p, o, groups) + `) x order by grp, k`
+	if members, err = affected(tx.ExecContext(ctx, text, q.args...)); err != nil {
 		return 0, 0, err
 	}
 	q = s.query()
-	err = tx.QueryRowContext(ctx, `select count(*) from `+o.from+` where `+p.within(q, o.key), q.args...).Scan(&rows)
-	return rows, members, err
+	text = `select count(*) from ` + o.from + ` where ` + p.within(q, o.key)
+	if err := tx.QueryRowContext(ctx, text, q.args...).Scan(&rows); err != nil {
+		return 0, 0, err
+	}
+	return rows, members, s.makeAllBatches(ctx, tx, p, groups)
+}
+
+func (s *Store) makeAllBatches(ctx context.Context, tx *sql.Tx, p *slicePlan, groups map[string]int64) error {
+	for _, language := range p.languages {
+		if err := s.makeBatches(ctx, tx, p, groups[language]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // within is the condition that a key column lies in the slice.
@@ -173,16 +202,21 @@ type destinationsOf struct {
 	from    string
 	key     string
 	contact string // its id
+	locale  string
 }
 
-func (d dialect) destinations(ch audience.Channel) destinationsOf {
-	switch ch {
+// destinations reads the contacts' locales only where they matter.
+func (p *slicePlan) destinations() destinationsOf {
+	switch p.ref.Channel {
 	case audience.Push:
-		return destinationsOf{"devices d join contacts c on c.id = d.contact and d.active", "d.k", "d.contact"}
+		if len(p.languages) == 1 {
+			return destinationsOf{"(select k, contact from devices where active) d", "d.k", "d.contact", "''"}
+		}
+		return destinationsOf{"devices d join contacts c on c.id = d.contact and d.active", "d.k", "d.contact", "c.locale"}
 	case audience.SMS:
-		return destinationsOf{"contacts c", "c.phone_k", "c.id"}
+		return destinationsOf{"contacts c", "c.phone_k", "c.id", "c.locale"}
 	default:
-		return destinationsOf{"contacts c", "c.email_k", "c.id"}
+		return destinationsOf{"contacts c", "c.email_k", "c.id", "c.locale"}
 	}
 }
 
@@ -204,27 +238,31 @@ func (s *Store) makeGroup(ctx context.Context, tx *sql.Tx, p *slicePlan, languag
 	const text = `insert into groups (run, channel, slice, sender, template, language, due_at)
 		values ($1, $2, $3, $4, $5, $6, $7) returning id`
 	var id int64
-	err := tx.QueryRowContext(ctx, text, p.ref.Run, string(p.ref.Channel), p.ref.Slice, p.sender, p.template, language, p.due).Scan(&id)
+	err := tx.QueryRowContext(ctx, text, p.ref.Run, string(p.ref.Channel), p.ref.Slice, p.sender, p.version, language, p.due).Scan(&id)
 	if err != nil {
 		return 0, fmt.Errorf("make a group: %w", err)
 	}
 	return id, nil
 }
 
-// groupOf is the expression for the group of a contact, by her language. It
+// groupOf is the expression for the group of a contact, by her locale. It
 // chooses as templates.LanguageFor does: the longest of the template's tags that
 // her locale begins with, else the template's default.
-func (p *slicePlan) groupOf(q *query, locale string, groups map[string]int64) string {
+func (p *slicePlan) groupOf(q *query, groups map[string]int64) string {
+	fallback := q.cast(groups[p.template.Default], "bigint")
+	if len(p.languages) == 1 {
+		return fallback
+	}
 	longestFirst := slices.Clone(p.languages)
 	slices.SortStableFunc(longestFirst, func(a, b string) int { return len(b) - len(a) })
 	var b strings.Builder
 	fmt.Fprintf(&b, "case")
 	for _, language := range longestFirst {
 		tag := q.arg(plainTag(language))
-		fmt.Fprintf(&b, " when replace(lower(%[1]s), '_', '-') = %[2]s or replace(lower(%[1]s), '_', '-') like %[2]s || '-%%' then %[3]s",
-			locale, tag, q.cast(groups[language], "bigint"))
+		fmt.Fprintf(&b, " when replace(lower(locale), '_', '-') = %[1]s or replace(lower(locale), '_', '-') like %[1]s || '-%%' then %[2]s",
+			tag, q.cast(groups[language], "bigint"))
 	}
-	fmt.Fprintf(&b, " else cast(%s as bigint) end", q.arg(groups[p.fallback]))
+	fmt.Fprintf(&b, " else %s end", fallback)
 	return b.String()
 }
 
@@ -272,7 +310,7 @@ func (s *Store) makeBatches(ctx context.Context, tx *sql.Tx, p *slicePlan, group
 // group of their own, under the key of the contact, settled when written.
 func (s *Store) planWithoutAddress(ctx context.Context, tx *sql.Tx, p *slicePlan) (int64, error) {
 	q := s.query()
-	group, err := s.makeGroup(ctx, tx, p, p.fallback)
+	group, err := s.makeGroup(ctx, tx, p, p.template.Default)
 	if err != nil {
 		return 0, err
 	}

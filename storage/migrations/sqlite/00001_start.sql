@@ -28,8 +28,9 @@ create table contacts (
     created_at     integer not null,
     updated_at     integer not null
 );
-create index contacts_email_k on contacts (email_k);
-create index contacts_phone_k on contacts (phone_k);
+-- Planning reads these two in their order, and nothing else.
+create index contacts_email_k on contacts (email_k, id, locale);
+create index contacts_phone_k on contacts (phone_k, id, locale);
 create index contacts_contact_k on contacts (contact_k);
 create index contacts_updated on contacts (updated_at);
 create index contacts_no_email on contacts (contact_k) where email_k is null;
@@ -45,7 +46,8 @@ create table devices (
     updated_at integer  not null,
     unique (contact, k)
 );
-create index devices_k on devices (k);
+create index devices_k on devices (k, contact, active);
+create index devices_contact on devices (contact) where active;
 
 -- Every key that a contact has or had: an objection covers them all.
 create table address_keys (
