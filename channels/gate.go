@@ -24,7 +24,8 @@ const (
 	// Partly: it began and stopped short of the end, so that no provider can
 	// have acted on it.
 	Partly
-	// Fully: the provider may have all of it.
+	// Fully: the provider may have all of it. What leaves in one write is full
+	// from its first byte.
 	Fully
 )
 
@@ -159,6 +160,10 @@ func (g *GateReader) Close() error { return g.body.Close() }
 // Go's http.Transport sends a request again by itself when it has a GetBody, or
 // no body and an Idempotency-Key or X-Idempotency-Key header (net/http,
 // Request.isReplayable). The request that goes on has none of these.
+//
+// A body of a known length up to 3 KiB is read beforehand, and leaves in one
+// write with the head if Base is an http.Transport. Past the window, not even
+// the head leaves.
 type GateTransport struct {
 	Base    http.RoundTripper // nil is http.DefaultTransport
 	Attempt *Attempt
@@ -191,27 +196,47 @@ func (t *GateTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	gated, err := gate(req, a)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := base.RoundTrip(gated)
+	gated, err := gate(req, a, base)
 	if err != nil {
 		a.stop()
 		return nil, err
 	}
-	return resp, nil
+	return a.roundTrip(base, gated)
+}
+
+// roundTrip sends a gated request. When it fails, the record is final.
+func (a *Attempt) roundTrip(base http.RoundTripper, gated *http.Request) (*http.Response, error) {
+	resp, err := base.RoundTrip(gated)
+	if err != nil {
+		a.stop()
+	}
+	if a.Written() == Expired {
+		// net/http says of a parcel that stays empty that its length is wrong, and
+		// over HTTP/2 leaves that to the other end.
+		if err == nil {
+			resp.Body.Close()
+		}
+		return nil, suppression.ErrExpired
+	}
+	return resp, err
 }
 
 // gate returns a copy of the request with a gated body and without what makes
 // the transport replay it. A request without a body is asked for here.
-func gate(req *http.Request, a *Attempt) (*http.Request, error) {
+func gate(req *http.Request, a *Attempt, base http.RoundTripper) (*http.Request, error) {
 	gated := req.WithContext(req.Context())
 	gated.GetBody = nil
 	if len(req.Header["Idempotency-Key"])+len(req.Header["X-Idempotency-Key"]) > 0 {
 		gated.Header = req.Header.Clone()
 		gated.Header.Del("Idempotency-Key")
 		gated.Header.Del("X-Idempotency-Key")
+	}
+	if fitsParcel(req, base) {
+		body, err := readBody(req)
+		if err != nil {
+			return nil, err
+		}
+		return inParcel(gated, a, body), nil
 	}
 	if req.Body != nil && req.Body != http.NoBody {
 		size := req.ContentLength

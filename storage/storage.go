@@ -115,13 +115,14 @@ func (s *Store) connectPostgres(c Config) error {
 
 // postgresDSN adds what every connection needs: a claim or a suppression that
 // was acknowledged survives a crash of the server, and short statements are
-// neither compiled nor spread over processes.
+// neither compiled nor spread over processes, and planned once a connection:
+// none of them has a plan that depends on its arguments.
 func postgresDSN(url string) string {
 	separator := "?"
 	if strings.Contains(url, "?") {
 		separator = "&"
 	}
-	return url + separator + "synchronous_commit=on&jit=off&max_parallel_workers_per_gather=0&application_name=utskick"
+	return url + separator + "synchronous_commit=on&jit=off&max_parallel_workers_per_gather=0&plan_cache_mode=force_generic_plan&application_name=utskick"
 }
 
 func (s *Store) connectSQLite(c Config) error {

@@ -1,9 +1,9 @@
 package fcm
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -13,14 +13,9 @@ import (
 	"utskick/suppression"
 )
 
-const (
-	// longestPause bounds what Retry-After can ask for: beyond it, it is taken
-	// for broken.
-	longestPause = time.Hour
-	// quotaPause is what FCM asks for when it names no time: the quota is
-	// counted by the minute.
-	quotaPause = time.Minute
-)
+// quotaPause is what FCM asks for when it names no time: the quota is counted by
+// the minute.
+const quotaPause = time.Minute
 
 // failure is the body of an error (google.rpc.Status). The code is FCM's own,
 // and not there for errors that come before FCM looks at the message.
@@ -61,27 +56,29 @@ func (f failure) aboutToken() bool {
 
 // answer says what an answer means for the message
 // (https://firebase.google.com/docs/reference/fcm/rest/v1/ErrorCode).
-func (p *Provider) answer(a reply) channels.Result {
-	if a.status == http.StatusOK {
-		return channels.Result{Class: channels.Accepted, ProviderID: gjson.GetBytes(a.body, "name").String()}
+func (p *Provider) answer(a channels.Answer) channels.Result {
+	if a.Status == http.StatusOK {
+		return channels.Result{Class: channels.Accepted, ProviderID: gjson.GetBytes(a.Body, "name").String()}
 	}
-	r := byStatus(a.status)
-	if a.status >= 400 && a.status < 500 {
+	r := a.ByStatus()
+	if a.Status >= 400 && a.Status < 500 {
 		var f failure
 		// What is not JSON has no code.
-		_ = json.Unmarshal(a.body, &f)
+		_ = json.Unmarshal(a.Body, &f)
 		r = byCode(f, r)
 	}
 	switch {
 	case r.Class == channels.NotTaken:
-		r.Pause = p.pause(a.header, quotaPause)
-	case a.status == http.StatusServiceUnavailable:
-		r.Pause = p.pause(a.header, 0)
+		r.Pause = cmp.Or(a.RetryAfter(p.config.Now()), quotaPause)
+	case a.Status == http.StatusServiceUnavailable:
+		r.Pause = a.RetryAfter(p.config.Now())
 	}
 	return r
 }
 
-// byCode lets FCM's own code decide, where there is one.
+// byCode lets FCM's own code decide, where there is one. A 404 without
+// UNREGISTERED is about the project or the address, and no device must be
+// suppressed for it.
 func byCode(f failure, r channels.Result) channels.Result {
 	switch f.code() {
 	case "UNREGISTERED":
@@ -98,45 +95,4 @@ func byCode(f failure, r channels.Result) channels.Result {
 		return channels.Result{Class: channels.Refused, Reason: "invalid_token", Suppress: suppression.Invalid}
 	}
 	return r
-}
-
-func byStatus(status int) channels.Result {
-	switch {
-	case status < 300:
-		// None but 200 is documented. Whether anything went out is for a person
-		// to find out.
-		return channels.Result{Class: channels.InDoubt, Reason: channels.ReasonServerError}
-	case status < 400:
-		return channels.Result{Class: channels.Hold, Reason: "redirected"}
-	case status == http.StatusUnauthorized:
-		return channels.Result{Class: channels.Hold, Reason: reasonCredentials}
-	case status == http.StatusForbidden:
-		return channels.Result{Class: channels.Hold, Reason: "forbidden"}
-	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed:
-		// Without UNREGISTERED it is the project or the address that is not
-		// found, and no device must be suppressed for that.
-		return channels.Result{Class: channels.Hold, Reason: "wrong_endpoint"}
-	case status == http.StatusRequestTimeout:
-		return channels.Result{Class: channels.InDoubt, Reason: channels.ReasonTimeout}
-	case status == http.StatusTooManyRequests:
-		return channels.Result{Class: channels.NotTaken, Reason: "throttled"}
-	case status < 500:
-		return channels.Result{Class: channels.Rejected, Reason: "bad_request"}
-	case status == http.StatusServiceUnavailable:
-		// FCM asks to try again, but does not say that the message was not taken.
-		return channels.Result{Class: channels.InDoubt, Reason: channels.ReasonServerError}
-	}
-	return channels.Result{Class: channels.InDoubt, Reason: channels.ReasonServerError}
-}
-
-// pause reads Retry-After: a number of seconds or a date (RFC 9110, 10.2.3).
-func (p *Provider) pause(header http.Header, otherwise time.Duration) time.Duration {
-	d := otherwise
-	after := header.Get("Retry-After")
-	if seconds, err := strconv.ParseInt(after, 10, 64); err == nil {
-		d = time.Duration(min(max(seconds, 0), int64(longestPause/time.Second))) * time.Second
-	} else if at, err := http.ParseTime(after); err == nil {
-		d = at.Sub(p.config.Now())
-	}
-	return min(max(d, 0), longestPause)
 }

@@ -12,13 +12,18 @@ import (
 	"utskick/templates"
 )
 
-// message is FCM's Message without its token.
-type message struct {
+// content is the part of FCM's Message that differs between the rows of a chunk,
+// all but the token.
+type content struct {
 	Notification notification      `json:"notification"`
 	Data         map[string]string `json:"data,omitempty"`
-	Android      android           `json:"android"`
-	APNS         headers           `json:"apns"`
-	Webpush      headers           `json:"webpush"`
+}
+
+// platforms is the part that does not: what each platform is told.
+type platforms struct {
+	Android android `json:"android"`
+	APNS    headers `json:"apns"`
+	Webpush headers `json:"webpush"`
 }
 
 type notification struct {
@@ -36,14 +41,14 @@ type headers struct {
 	Headers map[string]string `json:"headers"`
 }
 
-// platforms returns a message with what each platform is told: how long to keep
-// it, that it is not urgent, and that a second copy takes the place of the first.
+// platforms tells each platform how long to keep a message, that it is not
+// urgent, and that a second copy takes the place of the first.
 // The last is a device's own guard against a message that reaches it twice.
-func (p *Provider) platforms(group int64) *message {
+func (p *Provider) platforms(group int64) platforms {
 	id := "g" + strconv.FormatInt(group, 10)
 	ttl := strconv.FormatInt(int64(p.config.TTL/time.Second), 10)
 	expiry := strconv.FormatInt(p.config.Now().Add(p.config.TTL).Unix(), 10)
-	return &message{
+	return platforms{
 		Android: android{CollapseKey: id, Priority: "normal", TTL: ttl + "s"},
 		// 5 lets the phone choose the moment (APNs, apns-priority).
 		APNS:    headers{map[string]string{"apns-collapse-id": id, "apns-expiration": expiry, "apns-priority": "5"}},
@@ -52,14 +57,13 @@ func (p *Provider) platforms(group int64) *message {
 }
 
 // fill puts a row's values in, and reports whether the message is small enough.
-func (m *message) fill(d channels.Draft, row int) bool {
+func (c *content) fill(d channels.Draft, row int) bool {
 	text := func(p templates.Part) string { return string(p.Append(nil, d.Sheet, row)) }
-	m.Notification = notification{Title: text(d.Skeleton.Subject), Body: text(d.Skeleton.Text)}
-	size := len(m.Notification.Title) + len(m.Notification.Body)
-	m.Data = make(map[string]string, len(d.Skeleton.Data))
+	c.Notification = notification{Title: text(d.Skeleton.Subject), Body: text(d.Skeleton.Text)}
+	size := len(c.Notification.Title) + len(c.Notification.Body)
 	for _, field := range d.Skeleton.Data {
-		m.Data[field.Name] = text(field.Value)
-		size += len(field.Name) + len(m.Data[field.Name])
+		c.Data[field.Name] = text(field.Value)
+		size += len(field.Name) + len(c.Data[field.Name])
 	}
 	return size <= maxPayload
 }

@@ -3,7 +3,6 @@ package twilio
 import (
 	"cmp"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -12,14 +11,8 @@ import (
 	"utskick/suppression"
 )
 
-const (
-	// longestPause bounds what Retry-After can ask for: beyond it, it is taken
-	// for broken.
-	longestPause = time.Hour
-	// queuePause is for a sender whose queue is full: it holds ten hours of
-	// messages.
-	queuePause = 10 * time.Minute
-)
+// queuePause is for a sender whose queue is full: it holds ten hours of messages.
+const queuePause = 10 * time.Minute
 
 // codes says what Twilio's error codes mean (https://www.twilio.com/docs/api/errors).
 // Those that are not here are judged by the status alone. Twilio reserves to
@@ -54,7 +47,7 @@ var codes = map[int64]channels.Result{
 	30001: {Class: channels.NotTaken, Reason: "queue_full", Pause: queuePause},
 	63017: {Class: channels.NotTaken, Reason: "throttled"},
 	63018: {Class: channels.NotTaken, Reason: "throttled"},
-	63038: {Class: channels.NotTaken, Reason: "daily_limit", Pause: longestPause},
+	63038: {Class: channels.NotTaken, Reason: "daily_limit", Pause: channels.LongestPause},
 
 	// The sender or the account is wrong, so every message would be refused.
 	21212: {Class: channels.Hold, Reason: "bad_sender"},
@@ -72,58 +65,18 @@ var codes = map[int64]channels.Result{
 }
 
 // answer says what an answer means for the message.
-func (p *Provider) answer(a reply) channels.Result {
-	if a.status == http.StatusCreated {
-		return channels.Result{Class: channels.Accepted, ProviderID: gjson.GetBytes(a.body, "sid").String()}
+func (p *Provider) answer(a channels.Answer) channels.Result {
+	if a.Status == http.StatusCreated {
+		return channels.Result{Class: channels.Accepted, ProviderID: gjson.GetBytes(a.Body, "sid").String()}
 	}
-	r := byStatus(a.status)
-	if a.status >= 400 && a.status < 500 {
-		if known, ok := codes[gjson.GetBytes(a.body, "code").Int()]; ok {
+	r := a.ByStatus()
+	if a.Status >= 400 && a.Status < 500 {
+		if known, ok := codes[gjson.GetBytes(a.Body, "code").Int()]; ok {
 			r = known
 		}
 	}
-	if r.Class == channels.NotTaken || a.status == http.StatusServiceUnavailable {
-		r.Pause = cmp.Or(p.pause(a.header), r.Pause)
+	if r.Class == channels.NotTaken || a.Status == http.StatusServiceUnavailable {
+		r.Pause = cmp.Or(a.RetryAfter(p.config.Now()), r.Pause)
 	}
 	return r
-}
-
-func byStatus(status int) channels.Result {
-	switch {
-	case status < 300:
-		// None but 201 is documented. Whether anything went out is for a person
-		// to find out.
-		return channels.Result{Class: channels.InDoubt, Reason: channels.ReasonServerError}
-	case status < 400:
-		return channels.Result{Class: channels.Hold, Reason: "redirected"}
-	case status == http.StatusUnauthorized:
-		return channels.Result{Class: channels.Hold, Reason: "bad_credentials"}
-	case status == http.StatusForbidden:
-		return channels.Result{Class: channels.Hold, Reason: "forbidden"}
-	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed:
-		return channels.Result{Class: channels.Hold, Reason: "wrong_endpoint"}
-	case status == http.StatusRequestTimeout:
-		return channels.Result{Class: channels.InDoubt, Reason: channels.ReasonTimeout}
-	case status == http.StatusTooManyRequests:
-		return channels.Result{Class: channels.NotTaken, Reason: "throttled"}
-	case status < 500:
-		return channels.Result{Class: channels.Rejected, Reason: "bad_request"}
-	case status == http.StatusServiceUnavailable:
-		// It usually says that nothing was taken, but Twilio does not promise it,
-		// and a front may say it for a server that has taken the message.
-		return channels.Result{Class: channels.InDoubt, Reason: channels.ReasonServerError}
-	}
-	return channels.Result{Class: channels.InDoubt, Reason: channels.ReasonServerError}
-}
-
-// pause reads Retry-After: a number of seconds or a date (RFC 9110, 10.2.3).
-func (p *Provider) pause(header http.Header) time.Duration {
-	var d time.Duration
-	after := header.Get("Retry-After")
-	if seconds, err := strconv.ParseInt(after, 10, 64); err == nil {
-		d = time.Duration(min(max(seconds, 0), int64(longestPause/time.Second))) * time.Second
-	} else if at, err := http.ParseTime(after); err == nil {
-		d = at.Sub(p.config.Now())
-	}
-	return min(max(d, 0), longestPause)
 }

@@ -78,6 +78,7 @@ func BenchmarkSend(b *testing.B) {
 // BenchmarkSendBySDK does the same with twilio-go, for comparison: the same
 // connections, gate and bound, a client for each message.
 func BenchmarkSendBySDK(b *testing.B) {
+	slots := make(chan bool, 32)
 	p := newProvider(b, startSink(b))
 	defer p.Close()
 	d, permits, addresses := chunk(b, chunkSize)
@@ -86,9 +87,9 @@ func BenchmarkSendBySDK(b *testing.B) {
 	for b.Loop() {
 		done := make(chan error, chunkSize)
 		for row, permit := range permits {
-			p.take(context.Background())
+			slots <- true
 			go func() {
-				defer p.give()
+				defer func() { <-slots }()
 				_, err := p.sendBySDK(channels.NewAttempt(permit), d, row, addresses[row])
 				done <- err
 			}()
@@ -106,8 +107,8 @@ func (p *Provider) sendBySDK(attempt *channels.Attempt, d channels.Draft, row in
 	c := &client.Client{
 		Credentials: client.NewCredentials(p.config.Account, p.config.Token),
 		HTTPClient: &http.Client{
-			Transport: redirect{to: p.endpoint, next: &channels.GateTransport{Base: p.pool, Attempt: attempt}},
-			Timeout:   p.config.Timeout,
+			Transport: redirect{to: p.config.URL, next: &channels.GateTransport{Base: p.single.Client().Transport, Attempt: attempt}},
+			Timeout:   10 * time.Second,
 		},
 	}
 	c.SetAccountSid(p.config.Account)
@@ -120,14 +121,18 @@ func (p *Provider) sendBySDK(attempt *channels.Attempt, d channels.Draft, row in
 	return api.NewApiService(client.NewRequestHandler(c)).CreateMessage(params)
 }
 
-// redirect sends the SDK's requests to another host.
+// redirect sends the SDK's requests to another base address.
 type redirect struct {
-	to   *url.URL
+	to   string
 	next http.RoundTripper
 }
 
 func (r redirect) RoundTrip(req *http.Request) (*http.Response, error) {
 	req = req.Clone(req.Context())
-	req.URL.Scheme, req.URL.Host, req.Host = r.to.Scheme, r.to.Host, r.to.Host
+	to, err := url.Parse(r.to)
+	if err != nil {
+		return nil, err
+	}
+	req.URL.Scheme, req.URL.Host, req.Host = to.Scheme, to.Host, to.Host
 	return r.next.RoundTrip(req)
 }

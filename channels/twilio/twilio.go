@@ -11,7 +11,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -25,16 +24,6 @@ import (
 
 // Global is the base address of the API.
 const Global = "https://api.twilio.com"
-
-const (
-	defaultTimeout     = 10 * time.Second
-	defaultConnections = 32
-	// idle is shorter than what load balancers commonly allow (60 s), so that a
-	// request seldom meets a connection that is just being closed: it would be
-	// in doubt.
-	idle      = 30 * time.Second
-	maxAnswer = 64 << 10 // bytes; a message's resource is about one KiB
-)
 
 // Config is what a [Provider] needs.
 type Config struct {
@@ -61,12 +50,9 @@ type Config struct {
 
 // Provider sends SMS. It is safe for concurrent use.
 type Provider struct {
-	config   Config
-	endpoint *url.URL
-	header   http.Header
-	gate     *channels.GateTransport
-	pool     *http.Transport
-	slots    chan struct{}
+	config Config
+	header http.Header
+	single *channels.Single
 }
 
 var _ channels.Provider = (*Provider)(nil)
@@ -91,27 +77,17 @@ func New(c Config) (*Provider, error) {
 	if err := checkCallback(c.StatusCallback); err != nil {
 		return nil, err
 	}
-	if c.Timeout <= 0 {
-		c.Timeout = defaultTimeout
-	}
-	if c.Connections <= 0 {
-		c.Connections = defaultConnections
-	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
 	base.Path += "/2010-04-01/Accounts/" + c.Account + "/Messages.json"
-	p := &Provider{config: c, endpoint: base, slots: make(chan struct{}, c.Connections)}
+	p := &Provider{config: c, single: channels.NewSingle(channels.SingleConfig{Endpoint: base, Timeout: c.Timeout, Connections: c.Connections, Dial: c.Dial})}
 	p.header = http.Header{
 		"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(c.Account+":"+c.Token))},
 		"Content-Type":  {"application/x-www-form-urlencoded"},
 		"Accept":        {"application/json"},
 		"User-Agent":    {"utskick"},
 	}
-	// Over HTTP/2, one broken connection would leave many messages in doubt.
-	p.pool = &http.Transport{DialContext: c.Dial, Proxy: http.ProxyFromEnvironment, Protocols: new(http.Protocols), MaxIdleConnsPerHost: c.Connections, IdleConnTimeout: idle, TLSHandshakeTimeout: 5 * time.Second}
-	p.pool.Protocols.SetHTTP1(true)
-	p.gate = &channels.GateTransport{Base: p.pool}
 	return p, nil
 }
 
@@ -140,41 +116,7 @@ func (p *Provider) Channel() audience.Channel { return audience.SMS }
 func (p *Provider) PerCall() int { return 1 }
 
 // Close drops idle connections. Attempts that are under way are not touched.
-func (p *Provider) Close() error {
-	p.pool.CloseIdleConnections()
-	return nil
-}
-
-// reply is what came back.
-type reply struct {
-	status int
-	header http.Header
-	body   []byte
-}
-
-// post makes the one request of an attempt and reads its answer. It goes by the
-// transport itself: a client would follow redirects. The header is shared,
-// nothing below writes to it.
-func (p *Provider) post(attempt *channels.Attempt, body string) (reply, error) {
-	// The chunk's context is not handed down: once begun, an attempt has its
-	// time-out, since nobody could say whether it was taken.
-	ctx, cancel := context.WithTimeout(channels.WithAttempt(context.Background(), attempt), p.config.Timeout)
-	defer cancel()
-	request := &http.Request{
-		Method: http.MethodPost, URL: p.endpoint, Host: p.endpoint.Host, Header: p.header,
-		Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)),
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}
-	response, err := p.gate.RoundTrip(request.WithContext(ctx))
-	if err != nil {
-		return reply{}, err
-	}
-	defer response.Body.Close()
-	// The status is what counts: a body that breaks off leaves only the SID or
-	// the code unknown.
-	text, _ := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
-	return reply{response.StatusCode, response.Header, text}, nil
-}
+func (p *Provider) Close() error { return p.single.Close() }
 
 // check refuses a draft that cannot be sent.
 func check(d channels.Draft) error {

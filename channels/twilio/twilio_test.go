@@ -303,6 +303,6 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(503, "Mon, 01 Jan 0001 00:00:00 GMT", []byte("<html>"))
 	p := newProvider(f, Global)
 	f.Fuzz(func(t *testing.T, status int, after string, body []byte) {
-		channeltest.WantSound(t, p.answer(reply{status, http.Header{"Retry-After": {after}}, body}))
+		channeltest.WantSound(t, p.answer(channels.Answer{Status: status, Header: http.Header{"Retry-After": {after}}, Body: body}))
 	})
 }
