@@ -11,8 +11,8 @@ import (
 
 // bareJob is what the bare sender is to do: put what the product would put on
 // the wire there, over as many connections and in the same groups, as quickly as
-// one can who knows everything beforehand. It has no database, checks nothing
-// and remembers nothing.
+// one can who knows each recipient's address and values beforehand. What it does
+// and does not do is said at the top of main.go.
 type bareJob struct {
 	Case       string
 	Sink       sink
@@ -32,14 +32,22 @@ type bareSent struct {
 	CPU     int64 // nanoseconds
 }
 
-// bareSender makes the connections' senders. Each call of a sender sends to the
-// recipients from first on, returns how many that were, and has their answers.
+// bareSender makes the connections' senders.
 type bareSender interface {
-	connect() (send func(first int) (int, error), err error)
+	// perCall is how many recipients a call of send has.
+	perCall() int
+	// connect opens a connection. Its send sends to the recipients from row on,
+	// and has their answers when it returns. next is the row that the same
+	// connection sends after it, or none: SMTP sends its envelope along.
+	connect() (send func(row, next int) error, err error)
 }
 
-// sampleSize is how many different messages a bare sender sends: more than any
-// cache near the processor holds.
+// none is no row.
+const none = -1
+
+// sampleSize is how many different recipients a bare sender knows: their values
+// are more than any cache near the processor holds. It is a multiple of every
+// perCall.
 const sampleSize = 4000
 
 // sendBare is the child that sends without the product.
@@ -72,38 +80,37 @@ func sendBare(_ context.Context, p *parent) error {
 }
 
 func (job bareJob) run(sender bareSender) (bareSent, error) {
-	var sends []func(int) (int, error)
+	var sends []func(row, next int) error
 	for range job.benchCase.connections {
-		s, err := sender.connect()
+		send, err := sender.connect()
 		if err != nil {
 			return bareSent{}, err
 		}
-		sends = append(sends, s)
+		sends = append(sends, send)
 	}
 	var wg sync.WaitGroup
-	var next, sent atomic.Int64
+	var taken, sent atomic.Int64
+	n := int64(sender.perCall())
 	errs := make([]error, len(sends))
 	used, start := processorTime(), time.Now()
-	for i, s := range sends {
+	take := func() int {
+		first := taken.Add(n) - n
+		if first >= int64(job.Recipients) || time.Since(start) >= job.AtMost {
+			return none
+		}
+		return int(first % sampleSize)
+	}
+	for i, send := range sends {
 		wg.Go(func() {
-			for time.Since(start) < job.AtMost && errs[i] == nil {
-				first := int(next.Add(perTurn)) - perTurn
-				if first >= job.Recipients {
-					return
+			for row := take(); row != none && errs[i] == nil; {
+				next := take()
+				if errs[i] = send(row, next); errs[i] == nil {
+					sent.Add(n)
 				}
-				for at := first; at < min(job.Recipients, first+perTurn) && errs[i] == nil; {
-					var n int
-					n, errs[i] = s(at)
-					at += n
-					sent.Add(int64(n))
-				}
+				row = next
 			}
 		})
 	}
 	wg.Wait()
 	return bareSent{Seconds: time.Since(start).Seconds(), Sent: sent.Load(), CPU: int64(processorTime() - used)}, errors.Join(errs...)
 }
-
-// perTurn is how many recipients a connection takes at a time: a call of the
-// largest size.
-const perTurn = 1000

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -19,84 +18,84 @@ import (
 
 // bareHTTP sends bodies that it makes by appending.
 type bareHTTP struct {
-	url    string
-	header http.Header
-	status int
-	// body appends the body for the recipients from a row of the sample on, and
-	// returns for how many.
-	body func(dst []byte, row int) ([]byte, int)
+	url        *url.URL
+	header     http.Header
+	status     int // of a good answer
+	recipients int // of a call
+	// body appends the body of a call from a row of the sample on.
+	body func(dst []byte, row int) []byte
 }
 
-func (b bareHTTP) connect() (func(int) (int, error), error) {
-	client := &http.Transport{MaxIdleConnsPerHost: 1}
+func (b bareHTTP) perCall() int { return b.recipients }
+
+func (b bareHTTP) connect() (func(row, next int) error, error) {
+	client := &http.Transport{MaxIdleConnsPerHost: 1, DisableCompression: true}
 	var body []byte
-	return func(first int) (int, error) {
-		var n int
-		body, n = b.body(body[:0], first%sampleSize)
-		request, err := http.NewRequestWithContext(context.Background(), http.MethodPost, b.url, bytes.NewReader(body))
+	return func(row, _ int) error {
+		body = b.body(body[:0], row)
+		response, err := client.RoundTrip(&http.Request{Method: http.MethodPost, URL: b.url, Host: b.url.Host, Header: b.header,
+			Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1})
 		if err != nil {
-			return n, err
-		}
-		request.Header = b.header
-		response, err := client.RoundTrip(request)
-		if err != nil {
-			return n, err
+			return err
 		}
 		defer response.Body.Close()
 		if response.StatusCode != b.status {
-			return n, fmt.Errorf("the sink answered %d", response.StatusCode)
+			return fmt.Errorf("the sink answered %d", response.StatusCode)
 		}
 		_, err = io.Copy(io.Discard, response.Body)
-		return n, err
+		return err
 	}, nil
 }
 
 func headers(authorization, contentType string) http.Header {
-	return http.Header{"Authorization": {authorization}, "Content-Type": {contentType}, "Accept": {"application/json"}, "User-Agent": {"bare"}}
+	return http.Header{"Authorization": {authorization}, "Content-Type": {contentType}, "User-Agent": {"utskick"}}
 }
 
 // bareSendGrid sends calls of 1000, whose shared part is encoded once.
 func bareSendGrid(job bareJob) (bareSender, error) {
-	const mark = "bare0mark"
+	const mark, calls = "bareMark", 1000 // as long as the product's
 	s := job.sample
+	endpoint, err := url.Parse(job.Sink.Address + "/v3/mail/send")
+	if err != nil {
+		return nil, err
+	}
 	root, err := sendGridRoot(s.skeleton, mark)
 	if err != nil {
 		return nil, err
 	}
-	tags := make([][]byte, s.skeleton.Columns())
-	for hole := range tags {
+	var tags []substitution
+	for hole := range s.skeleton.Columns() {
 		if inMessage(s.skeleton, hole) {
-			tags[hole] = fmt.Appendf(nil, `"%s":`, tag(mark, hole))
+			tags = append(tags, substitution{hole, fmt.Appendf(nil, `,"%s":`, tag(mark, hole))})
 		}
 	}
+	tags[0].name[0] = '{'
+	unsubscribe := encodePart(s.skeleton.Headers[0].Value, escapeJSON[[]byte])
 	identity := fmt.Appendf(nil, `}],"custom_args":{"g":"%d","k":"`, sampleGroup)
-	body := func(dst []byte, row int) ([]byte, int) {
+	body := func(dst []byte, first int) []byte {
 		dst = append(dst, root...)
-		for i := range perTurn {
-			if i > 0 {
+		for row := first; row < first+calls; row++ {
+			if row > first {
 				dst = append(dst, ',')
 			}
-			dst = appendJSON(append(dst, `{"to":[{"email":`...), s.addresses[row+i])
-			dst = hex.AppendEncode(append(dst, identity...), s.keys[row+i][:])
-			dst = append(dst, `"},"headers":{"List-Unsubscribe":`...)
-			dst = appendJSON(dst, s.skeleton.Headers[0].Value.Append(nil, s.sheet, row+i))
-			dst = append(dst, `},"substitutions":{`...)
-			comma := false
-			for hole, tag := range tags {
-				if tag == nil {
-					continue
-				}
-				if comma {
-					dst = append(dst, ',')
-				}
-				comma = true
-				dst = appendJSON(append(dst, tag...), s.sheet.At(row+i, hole))
+			dst = appendJSON(append(dst, `{"to":[{"email":`...), s.addresses[row])
+			dst = hex.AppendEncode(append(dst, identity...), s.keys[row][:])
+			dst = unsubscribe.append(append(dst, `"},"headers":{"List-Unsubscribe":"`...), s.sheet, row)
+			dst = append(dst, `"},"substitutions":`...)
+			for _, t := range tags {
+				dst = appendJSON(append(dst, t.name...), s.sheet.At(row, t.hole))
 			}
 			dst = append(dst, "}}"...)
 		}
-		return append(dst, "]}"...), perTurn
+		return append(dst, "]}"...)
 	}
-	return bareHTTP{url: job.Sink.Address + "/v3/mail/send", header: headers("Bearer SG.benchmark", "application/json"), status: http.StatusAccepted, body: body}, nil
+	return bareHTTP{url: endpoint, header: headers("Bearer SG.benchmark", "application/json"), status: http.StatusAccepted, recipients: calls, body: body}, nil
+}
+
+// substitution is a tag as a key of JSON, with what stands before and after it.
+type substitution struct {
+	hole int
+	name []byte
 }
 
 // sendGridRoot is a call up to the bracket of its personalizations.
@@ -122,7 +121,7 @@ func sendGridRoot(s *templates.Skeleton, mark string) ([]byte, error) {
 		},
 		"headers":           map[string]string{s.Headers[1].Name: text(s.Headers[1].Value), s.Headers[2].Name: text(s.Headers[2].Value)},
 		"categories":        []string{"g" + strconv.Itoa(sampleGroup)},
-		"tracking_settings": map[string]any{"click_tracking": off, "open_tracking": off, "subscription_tracking": off, "ganalytics": off},
+		"tracking_settings": map[string]any{"click_tracking": map[string]bool{"enable": false, "enable_text": false}, "open_tracking": off, "subscription_tracking": off, "ganalytics": off},
 	}
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
@@ -140,57 +139,57 @@ func inMessage(s *templates.Skeleton, hole int) bool {
 	return slices.ContainsFunc(slices.Concat(s.Subject, s.Text, s.HTML), func(p templates.Segment) bool { return p.Hole == hole })
 }
 
-// appendJSON appends a JSON string.
-func appendJSON[T string | []byte](dst []byte, s T) []byte {
-	dst = append(dst, '"')
-	done := 0
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c == '"' || c == '\\' {
-			dst = append(dst, s[done:i]...)
-			dst = fmt.Appendf(dst, `\u%04x`, c)
-			done = i + 1
-		}
-	}
-	return append(append(dst, s[done:]...), '"')
-}
-
 // bareTwilio sends a form a message.
 func bareTwilio(job bareJob) (bareSender, error) {
 	s := job.sample
-	from := "From=" + url.QueryEscape(s.skeleton.Sender.SMSSender) + "&Body="
-	body := func(dst []byte, row int) ([]byte, int) {
-		dst = append(append(dst, from...), url.QueryEscape(string(s.skeleton.Text.Append(nil, s.sheet, row)))...)
-		dst = append(append(dst, "&To="...), url.QueryEscape(s.addresses[row])...)
-		return dst, 1
+	endpoint, err := url.Parse(job.Sink.Address + "/2010-04-01/Accounts/" + account + "/Messages.json")
+	if err != nil {
+		return nil, err
 	}
-	login := base64.StdEncoding.EncodeToString([]byte(account + ":benchmark"))
-	return bareHTTP{url: job.Sink.Address + "/2010-04-01/Accounts/" + account + "/Messages.json",
-		header: headers("Basic "+login, "application/x-www-form-urlencoded"), status: http.StatusCreated, body: body}, nil
+	from := append(escapeForm([]byte("From="), s.skeleton.Sender.SMSSender), "&Body="...)
+	text := encodePart(s.skeleton.Text, escapeForm[[]byte])
+	body := func(dst []byte, row int) []byte {
+		dst = text.append(append(dst, from...), s.sheet, row)
+		return escapeForm(append(dst, "&To="...), s.addresses[row])
+	}
+	header := headers("Basic "+base64.StdEncoding.EncodeToString([]byte(account+":benchmark")), "application/x-www-form-urlencoded")
+	header.Set("Accept", "application/json")
+	return bareHTTP{url: endpoint, header: header, status: http.StatusCreated, recipients: 1, body: body}, nil
 }
 
 // bareFCM sends a JSON body a device.
 func bareFCM(job bareJob) (bareSender, error) {
 	s := job.sample
+	endpoint, err := url.Parse(job.Sink.Address + "/v1/projects/exempelbolaget-test/messages:send")
+	if err != nil {
+		return nil, err
+	}
 	id := "g" + strconv.Itoa(sampleGroup)
 	expiry := strconv.FormatInt(time.Now().Add(24*time.Hour).Unix(), 10)
-	platforms := fmt.Appendf(nil, `},"android":{"collapse_key":"%[1]s","priority":"normal","ttl":"86400s"},`+
+	platforms := fmt.Sprintf(`"},"android":{"collapse_key":"%[1]s","priority":"normal","ttl":"86400s"},`+
 		`"apns":{"headers":{"apns-collapse-id":"%[1]s","apns-expiration":"%[2]s","apns-priority":"5"}},`+
 		`"webpush":{"headers":{"TTL":"86400","Topic":"%[1]s","Urgency":"normal"}},"token":`, id, expiry)
-	body := func(dst []byte, row int) ([]byte, int) {
-		text := func(p templates.Part) []byte { return p.Append(nil, s.sheet, row) }
-		dst = appendJSON(append(dst, `{"message":{"notification":{"title":`...), text(s.skeleton.Subject))
-		dst = appendJSON(append(dst, `,"body":`...), text(s.skeleton.Text))
-		dst = append(dst, `},"data":{`...)
-		for i, field := range s.skeleton.Data {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = append(appendJSON(dst, field.Name), ':')
-			dst = appendJSON(dst, text(field.Value))
-		}
-		dst = appendJSON(append(dst, platforms...), s.addresses[row])
-		return append(dst, "}}"...), 1
+	message := fcmMessage(s.skeleton)
+	body := func(dst []byte, row int) []byte {
+		dst = append(message.append(dst, s.sheet, row), platforms...)
+		return append(appendJSON(dst, s.addresses[row]), "}}"...)
 	}
-	return bareHTTP{url: job.Sink.Address + "/v1/projects/exempelbolaget-test/messages:send",
-		header: headers("Bearer ya29.benchmark-benchmark-benchmark", "application/json"), status: http.StatusOK, body: body}, nil
+	return bareHTTP{url: endpoint, header: headers("Bearer ya29.BENCHMARKBENCHMARKBENCHMAR", "application/json"), status: http.StatusOK, recipients: 1, body: body}, nil
+}
+
+// fcmMessage is a body up to the last quote of its data.
+func fcmMessage(s *templates.Skeleton) encodedPart {
+	all := encodedPart{encode: escapeJSON[[]byte]}
+	add := func(before string, value templates.Part) {
+		all.literals = append(all.literals, templates.Segment{Literal: before, Hole: -1})
+		all.literals = append(all.literals, encodePart(value, all.encode).literals...)
+	}
+	add(`{"message":{"notification":{"title":"`, s.Subject)
+	add(`","body":"`, s.Text)
+	before := `"},"data":{`
+	for _, field := range s.Data {
+		add(before+string(appendJSON(nil, field.Name))+`:"`, field.Value)
+		before = `",`
+	}
+	return all
 }

@@ -6,6 +6,7 @@ import (
 	"crypto"
 	"fmt"
 	"net"
+	"strconv"
 	"time"
 
 	"github.com/emersion/go-msgauth/dkim"
@@ -13,81 +14,111 @@ import (
 	"utskick/channels/mime"
 )
 
-// bareMail sends messages that were made beforehand, each with the envelope of
-// the next in one write. Where mail is signed, that is done while it is sent: a
-// signature is over its own message.
+// bareMail sends messages that it makes from an encoded layout, each with the
+// envelope of the next in one write (RFC 2920, 3.1).
 type bareMail struct {
-	address   string
-	key       crypto.Signer
-	selector  string
-	domain    string
-	messages  [][]byte // without their To line
-	stuffed   [][]byte // the same with dots doubled at the start of lines (RFC 5321, 4.5.2)
-	envelopes []string
-	to        []string
+	*sample
+	address string
+	layout  *mime.Layout
+	key     crypto.Signer // nil signs none
+	mail    []byte        // MAIL up to the number of its size
+	date    time.Time
 }
 
 func bareSMTP(job bareJob) (bareSender, error) {
-	s := job.sample
-	layout, err := mime.NewLayout(s.skeleton, mime.Options{EightBit: job.key == nil})
+	layout, err := mime.NewLayout(job.sample.skeleton, mime.Options{EightBit: job.key == nil})
 	if err != nil {
 		return nil, err
 	}
-	b := &bareMail{address: job.Sink.Address, key: job.key, selector: s.skeleton.Sender.DKIMSelector, domain: layout.Domain()}
-	parameters := ""
+	b := &bareMail{sample: job.sample, address: job.Sink.Address, layout: layout, key: job.key, date: time.Now()}
+	b.mail = fmt.Appendf(nil, "MAIL FROM:<%s>", layout.From())
 	if layout.EightBit() {
-		parameters = " BODY=8BITMIME"
+		b.mail = append(b.mail, " BODY=8BITMIME"...)
 	}
-	for row, key := range s.keys {
-		m, err := layout.Append(nil, s.sheet, row, mime.Envelope{Group: sampleGroup, Key: key, Date: time.Now()})
-		if err != nil {
-			return nil, err
-		}
-		b.messages = append(b.messages, m)
-		b.stuffed = append(b.stuffed, bytes.ReplaceAll(m, []byte("\n."), []byte("\n..")))
-		b.to = append(b.to, string(mime.AppendTo(nil, s.addresses[row])))
-		b.envelopes = append(b.envelopes, fmt.Sprintf("MAIL FROM:<%s>%s SIZE=%d\r\nRCPT TO:<%s>\r\nDATA\r\n",
-			layout.From(), parameters, len(m), s.addresses[row]))
-	}
+	b.mail = append(b.mail, " SIZE="...)
 	return b, nil
 }
 
-func (b *bareMail) connect() (func(int) (int, error), error) {
+func (b *bareMail) perCall() int { return 1 }
+
+func (b *bareMail) connect() (func(row, next int) error, error) {
 	conn, err := net.Dial("tcp", b.address)
 	if err != nil {
 		return nil, err
 	}
-	r := bufio.NewReader(conn)
-	if err := say(conn, r, nil, 1); err != nil {
+	s := &bareSession{bareMail: b, conn: conn, r: bufio.NewReader(conn)}
+	if err := s.exchange(1); err != nil {
 		return nil, err
 	}
-	if err := say(conn, r, []byte("EHLO bare.example.com\r\n"), 4); err != nil {
-		return nil, err
-	}
-	if err := say(conn, r, []byte(b.envelopes[0]), 3); err != nil {
-		return nil, err
-	}
-	var out []byte
-	return func(first int) (int, error) {
-		row := first % len(b.messages)
-		head, err := b.sign(row)
-		if err != nil {
-			return 1, err
-		}
-		out = append(append(out[:0], b.to[row]...), head...)
-		out = append(append(out, b.stuffed[row]...), ".\r\n"...)
-		out = append(out, b.envelopes[(row+1)%len(b.envelopes)]...)
-		return 1, say(conn, r, out, 4)
-	}, nil
+	s.out = append(s.out, "EHLO bare.example.com\r\n"...)
+	return s.send, s.exchange(4)
 }
 
-// say writes and reads that many lines of answers, which are all good.
-func say(conn net.Conn, r *bufio.Reader, text []byte, lines int) error {
-	if _, err := conn.Write(text); err != nil {
+// bareSession is a connection. Its message is the one whose envelope was queued
+// last.
+type bareSession struct {
+	*bareMail
+	conn net.Conn
+	r    *bufio.Reader
+
+	out     []byte // what the next write has
+	head    string // DKIM-Signature line, or nothing
+	message []byte
+	open    bool // the relay waits for the message
+}
+
+// send sends the message of a row, and the envelope of the next in the same
+// write.
+func (s *bareSession) send(row, next int) error {
+	if !s.open {
+		if err := s.begin(row); err != nil {
+			return err
+		}
+		if err := s.exchange(3); err != nil {
+			return err
+		}
+	}
+	s.out = append(mime.AppendTo(s.out, s.addresses[row]), s.head...)
+	s.out = append(appendStuffed(s.out, s.message), ".\r\n"...)
+	s.open = next != none
+	if !s.open {
+		return s.exchange(1)
+	}
+	if err := s.begin(next); err != nil {
 		return err
 	}
+	return s.exchange(4)
+}
+
+// begin makes the message of a row and queues its envelope, which names its
+// size with the To line (RFC 1870, 3).
+func (s *bareSession) begin(row int) (err error) {
+	envelope := mime.Envelope{Group: sampleGroup, Key: s.keys[row], Date: s.date}
+	if s.message, err = s.layout.Append(s.message[:0], s.sheet, row, envelope); err != nil {
+		return err
+	}
+	if s.key != nil {
+		if s.head, err = s.sign(s.message); err != nil {
+			return err
+		}
+	}
+	to := s.addresses[row]
+	size := len("To: <>\r\n") + len(to) + len(s.head) + len(s.message)
+	s.out = strconv.AppendInt(append(s.out, s.mail...), int64(size), 10)
+	s.out = append(append(s.out, "\r\nRCPT TO:<"...), to...)
+	s.out = append(s.out, ">\r\nDATA\r\n"...)
+	return nil
+}
+
+// exchange writes what is queued and reads that many lines of answers, which
+// are all good.
+func (s *bareSession) exchange(lines int) error {
+	if _, err := s.conn.Write(s.out); err != nil {
+		return err
+	}
+	s.out = s.out[:0]
 	for range lines {
-		line, err := r.ReadSlice('\n')
+		line, err := s.r.ReadSlice('\n')
 		if err != nil {
 			return err
 		}
@@ -98,17 +129,29 @@ func say(conn net.Conn, r *bufio.Reader, text []byte, lines int) error {
 	return nil
 }
 
-// sign returns the DKIM-Signature line, or nothing.
-func (b *bareMail) sign(row int) (string, error) {
-	if b.key == nil {
-		return "", nil
+// appendStuffed appends a message with dots doubled at the start of lines (RFC
+// 5321, 4.5.2).
+func appendStuffed(dst, message []byte) []byte {
+	dot := []byte("\n.")
+	for {
+		at := bytes.Index(message, dot)
+		if at < 0 {
+			return append(dst, message...)
+		}
+		end := at + len(dot)
+		dst = append(append(dst, message[:end]...), '.')
+		message = message[end:]
 	}
-	signer, err := dkim.NewSigner(&dkim.SignOptions{Domain: b.domain, Selector: b.selector, Signer: b.key,
+}
+
+// sign returns the DKIM-Signature line of a message.
+func (b *bareMail) sign(message []byte) (string, error) {
+	signer, err := dkim.NewSigner(&dkim.SignOptions{Domain: b.layout.Domain(), Selector: b.skeleton.Sender.DKIMSelector, Signer: b.key,
 		HeaderCanonicalization: dkim.CanonicalizationRelaxed, BodyCanonicalization: dkim.CanonicalizationRelaxed, HeaderKeys: signedHeaders})
 	if err != nil {
 		return "", err
 	}
-	if _, err := signer.Write(b.messages[row]); err != nil {
+	if _, err := signer.Write(message); err != nil {
 		return "", err
 	}
 	if err := signer.Close(); err != nil {

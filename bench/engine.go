@@ -47,14 +47,15 @@ func (p place) load(ctx context.Context, contacts int, progress func(int)) error
 	if err != nil {
 		return err
 	}
-	return errors.Join(fill(ctx, store, contacts, progress), store.Close())
+	return errors.Join(importContacts(ctx, store, contacts, progress), saveLibrary(ctx, store), store.Close())
 }
 
 // engine keeps a loaded database, and gives each run a copy of its own: the
 // tables of a run are new, and no statistics of them exist.
 type engine interface {
 	load(ctx context.Context, contacts int, progress func(int)) error
-	// fresh makes a copy. drop removes it.
+	// fresh makes a copy, and returns when the server is at rest again. drop
+	// removes it.
 	fresh(ctx context.Context) (copy place, drop func() error, err error)
 	// processorTime is what a database server of its own has used so far.
 	processorTime() time.Duration
@@ -120,12 +121,14 @@ type postgresEngine struct {
 	runs   int
 }
 
-// startPostgres starts a server as durable as in production. Its memory is a
+// postgresOptions make a server as durable as in production. Its memory is a
 // tenth of what a small machine has; the log may grow so that checkpoints come
 // by time, not in the middle of each run.
+var postgresOptions = testserver.Options{Durable: true,
+	Settings: []string{"shared_buffers=512MB", "max_wal_size=4GB", "checkpoint_timeout=15min"}}
+
 func startPostgres(ctx context.Context) (engine, error) {
-	server, err := testserver.StartPostgres(ctx, testserver.Options{Durable: true,
-		Settings: []string{"shared_buffers=512MB", "max_wal_size=4GB", "checkpoint_timeout=15min"}})
+	server, err := testserver.StartPostgres(ctx, postgresOptions)
 	if err != nil {
 		return nil, err
 	}
@@ -174,12 +177,38 @@ func (e *postgresEngine) fresh(ctx context.Context) (place, func() error, error)
 	if _, err := e.admin.Exec(ctx, text); err != nil {
 		return place{}, nil, fmt.Errorf("copy the database: %w", err)
 	}
+	if err := e.rest(ctx); err != nil {
+		return place{}, nil, fmt.Errorf("wait until the server is at rest: %w", err)
+	}
 	drop := func() error {
 		_, err := e.admin.Exec(context.WithoutCancel(ctx), `drop database `+name+` with (force)`)
 		return err
 	}
 	loaded.Path = "/" + name
 	return place{URL: loaded.String()}, drop, nil
+}
+
+// rest waits for the vacuums that earlier work has called for, and writes out
+// what they and it have left: neither is the work that is measured next. During
+// the measurement the server vacuums and writes as it does in production.
+func (e *postgresEngine) rest(ctx context.Context) error {
+	const often = 50 * time.Millisecond
+	for {
+		var vacuums int
+		err := e.admin.QueryRow(ctx, `select count(*) from pg_stat_activity where backend_type = 'autovacuum worker'`).Scan(&vacuums)
+		if err != nil {
+			return err
+		}
+		if vacuums == 0 {
+			_, err := e.admin.Exec(ctx, `checkpoint`)
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(often):
+		}
+	}
 }
 
 func (e *postgresEngine) processorTime() time.Duration { return familyTime(e.pid) }

@@ -4,13 +4,10 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
-	"fmt"
-	"strconv"
 
 	"utskick/audience"
 	"utskick/dispatcher"
 	"utskick/storage"
-	"utskick/suppression"
 	"utskick/templates"
 	"utskick/tracking"
 )
@@ -25,46 +22,6 @@ const (
 
 //go:embed newsletter.html
 var newsletter string
-
-// blocked says who has objected: two in a hundred.
-func blocked(i int) bool { return i%50 == 7 }
-
-func blockedAmong(n int) int {
-	all := n / 50
-	if n%50 > 7 {
-		all++
-	}
-	return all
-}
-
-// contact makes contact i, with an address on each channel. No country has the
-// code +999 (ITU-T E.164), so that the number is nobody's.
-func contact(i int) audience.Contact {
-	cities := [...]string{"Exempelstad", "Provköping", "Mönsterås", "Testerud"}
-	tiers := [...]string{"brons", "silver", "guld"}
-	id := strconv.Itoa(i)
-	return audience.Contact{
-		ExternalID: "b" + id, Email: "kund." + id + "@example.com", Phone: fmt.Sprintf("+999%09d", i),
-		FirstName: "Kund " + id, LastName: "Exempelsson", Locale: "sv-SE", TimeZone: "Europe/Stockholm",
-		Basis: audience.SoftOptIn, BasisEvidence: "köp i butik",
-		Devices: []audience.Device{{Token: fmt.Sprintf("enhet%09d:APA91bExempel-exempel-exempel-exempel-exempel-exempel", i), Active: true}},
-		Attributes: map[string]string{"city": cities[i%len(cities)], "store": "Storgatan " + strconv.Itoa(i%90), "tier": tiers[i%len(tiers)],
-			"points": strconv.Itoa(i % 5000), "segment": "stamkund"},
-	}
-}
-
-// tracked says who lets opens and clicks be tied to her: every other one.
-func tracked(i int) bool { return i%2 == 0 }
-
-func row(i int) audience.Row {
-	const all = audience.FieldEmail | audience.FieldPhone | audience.FieldDevices | audience.FieldLocale | audience.FieldTimeZone |
-		audience.FieldFirstName | audience.FieldLastName | audience.FieldBasis | audience.FieldBasisEvidence
-	r := audience.Row{Contact: contact(i), Set: all}
-	if tracked(i) {
-		r.Consents = map[string]bool{string(suppression.OpenTracking): true}
-	}
-	return r
-}
 
 // The senders: one whose mail is signed, one whose is not.
 const (
@@ -97,39 +54,6 @@ func template(ch audience.Channel) templates.Template {
 	return templates.Template{Name: "bench-" + string(ch), Channel: ch, Default: "sv", Contents: map[string]templates.Content{"sv": content}}
 }
 
-// fill brings n contacts, the refusals among them, and the library into a new
-// database.
-func fill(ctx context.Context, store *storage.Store, n int, progress func(done int)) error {
-	keyer, err := audience.NewKeyer([]byte(pepper))
-	if err != nil {
-		return err
-	}
-	register := suppression.NewRegister(store, suppression.SystemClock)
-	for first := 0; first < n; first += audience.MaxBatchRows {
-		var rows []audience.Row
-		var wishes []suppression.Wish
-		for i := first; i < min(n, first+audience.MaxBatchRows); i++ {
-			rows = append(rows, row(i))
-			if blocked(i) {
-				wishes = append(wishes, objection(keyer.Key(audience.KindEmail, rows[len(rows)-1].Contact.Email)))
-			}
-		}
-		if _, err := store.SaveContacts(ctx, rows); err != nil {
-			return err
-		}
-		if err := register.RecordAll(ctx, wishes); err != nil {
-			return err
-		}
-		progress(first + len(rows))
-	}
-	return saveLibrary(ctx, store)
-}
-
-func objection(k audience.Key) suppression.Wish {
-	return suppression.Wish{Person: true, Entry: suppression.Entry{Key: k, Channel: suppression.Any, Topic: suppression.Any,
-		Purpose: string(suppression.Marketing), Sender: suppression.Any, Cause: suppression.Objected, Active: true, Source: "import", Evidence: "benchmark"}}
-}
-
 func saveLibrary(ctx context.Context, store *storage.Store) error {
 	for _, name := range []string{plainSender, signedSender} {
 		if err := store.SaveSender(ctx, sender(name)); err != nil {
@@ -154,8 +78,8 @@ func campaign(c benchCase) dispatcher.Campaign {
 		Channels: []dispatcher.CampaignChannel{{Channel: c.channel, Template: template(c.channel).Name}}}
 }
 
-// sample is what the bare sender sends: the messages of some recipients,
-// rendered beforehand.
+// sample is what the bare sender knows: some recipients, and the values that
+// their messages have.
 type sample struct {
 	skeleton  *templates.Skeleton
 	sheet     *templates.Sheet
@@ -163,8 +87,8 @@ type sample struct {
 	addresses []string
 }
 
-// sampleGroup stands for a group's id: as long as those of a real run.
-const sampleGroup = 1001
+// sampleGroup stands for a group's id: as long as those of a new database.
+const sampleGroup = 1
 
 func newSample(c benchCase, n int) (*sample, error) {
 	keyer, err := audience.NewKeyer([]byte(pepper))

@@ -30,12 +30,14 @@ type counted struct {
 
 // serveSink is the child that everything is sent to. It is asked for a case
 // first, and after that for its count.
-func serveSink(_ context.Context, p *parent) error {
+func serveSink(_ context.Context, p *parent) error { return answer(p, openSink) }
+
+func answer(p *parent, open func(name string) (sink, func() int64, error)) error {
 	var name string
 	if err := p.next(&name); err != nil {
 		return err
 	}
-	where, count, err := openSink(name)
+	where, count, err := open(name)
 	if err != nil {
 		return err
 	}

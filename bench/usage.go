@@ -57,20 +57,27 @@ func postmaster(ctx context.Context, db *pgx.Conn) (int, error) {
 }
 
 // familyTime is the processor time of a process and of all its children, past
-// ones included: 0 where there is no /proc.
+// ones included: 0 where there is no /proc. A child that ends while they are
+// counted passes its time to the parent, which has been read: they are then
+// counted again.
 func familyTime(pid int) time.Duration {
 	if pid == 0 {
 		return 0
 	}
-	own := readStat(fmt.Sprintf("/proc/%d/stat", pid))
-	sum := own.used + own.children
-	files, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is well formed
-	for _, file := range files {
-		if s := readStat(file); s.parent == pid {
-			sum += s.used
+	name := fmt.Sprintf("/proc/%d/stat", pid)
+	for {
+		own := readStat(name)
+		sum := own.used + own.children
+		files, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is well formed
+		for _, file := range files {
+			if s := readStat(file); s.parent == pid {
+				sum += s.used
+			}
+		}
+		if readStat(name).children == own.children {
+			return sum
 		}
 	}
-	return sum
 }
 
 type stat struct {

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"utskick/audience"
@@ -79,32 +80,37 @@ func afterOf(b dispatcher.Batch) []byte {
 	return []byte{}
 }
 
-// destination names where the address of a channel lies.
-func destination(ch audience.Channel) (join, address string) {
+// destination names where the address of a channel lies: the tables that are
+// joined to the members m, one after the other, and the address.
+func destination(ch audience.Channel) (joins [][2]string, address string) {
 	switch ch {
 	case audience.SMS:
-		return "c.phone_k = m.k and c.id = m.contact", "c.phone"
+		return [][2]string{{"contacts c", "c.phone_k = m.k and c.id = m.contact"}}, "c.phone"
 	case audience.Push:
-		return "d.k = m.k and d.contact = m.contact and d.active", "d.token"
+		return [][2]string{{"devices d", "d.k = m.k and d.contact = m.contact and d.active"}, {"contacts c", "c.id = d.contact"}}, "d.token"
 	default:
-		return "c.email_k = m.k and c.id = m.contact", "c.email"
+		return [][2]string{{"contacts c", "c.email_k = m.k and c.id = m.contact"}}, "c.email"
 	}
 }
 
 const memberColumns = `c.contact_k, %s as address, c.first_name, c.last_name, c.locale, c.attributes, c.basis <> '' as basis, c.grants`
 
+// membersText reads the members of a chunk and their contacts, one by one: no
+// engine has a reason to read more than those, whatever it knows of the tables.
 func (d dialect) membersText(ch audience.Channel, chunk string) string {
-	join, address := destination(ch)
-	from := "contacts c"
-	if ch == audience.Push {
-		from = "(devices d join contacts c on c.id = d.contact)"
-	}
+	joins, address := destination(ch)
 	columns := fmt.Sprintf(memberColumns, address)
+	var leftJoins string
+	var from, where []string
+	for _, j := range joins {
+		leftJoins += " left join " + j[0] + " on " + j[1]
+		from, where = append(from, j[0]), append(where, j[1])
+	}
 	if d.embedded() {
-		return fmt.Sprintf(`select m.k, %s from (%s) m left join %s on %s order by m.k`, columns, chunk, from, join)
+		return fmt.Sprintf(`select m.k, %s from (%s) m%s order by m.k`, columns, chunk, leftJoins)
 	}
 	return fmt.Sprintf(`select m.k, c.* from (%s) m left join lateral (select %s from %s where %s offset 0) c on true order by m.k`,
-		chunk, columns, from, join)
+		chunk, columns, strings.Join(from, ", "), strings.Join(where, " and "))
 }
 
 func scanMember(rows *sql.Rows, sender string) (dispatcher.Member, error) {
