@@ -6,6 +6,7 @@ import (
 	stdmime "mime"
 	"mime/quotedprintable"
 	"net/mail"
+	"slices"
 	"strings"
 	"testing"
 
@@ -75,7 +76,7 @@ func FuzzQuoted(f *testing.F) {
 	f.Add("slut \n", " \t", "\n.\n=\r")
 	f.Add(strings.Repeat("x", 75), strings.Repeat("=", 26), strings.Repeat(" ", 80))
 	f.Fuzz(func(t *testing.T, before, value, after string) {
-		p := newPart("text/plain", templates.Part{{Literal: before, Hole: -1}, {Hole: 0}, {Literal: after, Hole: -1}}, false)
+		p := newPart("text/plain", templates.Part{{Literal: before, Hole: -1}, {Hole: 0}, {Literal: after, Hole: -1}}, Options{})
 		got := p.appendQuoted(nil, sheetOf([]string{value}), 0)
 		for _, line := range strings.Split(string(got), "\r\n") {
 			if len(line) > 76 || strings.ContainsAny(line, "\r\n") || strings.TrimRight(line, " \t") != line {
@@ -92,6 +93,26 @@ func FuzzQuoted(f *testing.F) {
 		}
 		if string(decoded) != want {
 			t.Errorf("%q, want %q", decoded, want)
+		}
+	})
+}
+
+// FuzzDots: a message made with its dots doubled is the message that it is
+// without, and nothing else.
+func FuzzDots(f *testing.F) {
+	f.Add("Hej\n", ".", "\n..\r\n.")
+	f.Add(".\n", "\n.a\r.b\r\n.c", ".")
+	f.Add("", "", "..")
+	f.Add(strings.Repeat("x", 75), ".\x00", "\x00.")
+	f.Fuzz(func(t *testing.T, before, value, after string) {
+		text := templates.Part{{Literal: before, Hole: -1}, {Hole: 0}, {Literal: after, Hole: -1}}
+		plain, dotted := newPart("text/plain", text, Options{EightBit: true}), newPart("text/plain", text, Options{EightBit: true, Dots: true})
+		for name, form := range map[string]func(part, []byte, *templates.Sheet, int) []byte{"8bit": part.appendLines, "quoted-printable": part.appendQuoted} {
+			start := slices.Clip([]byte("Content-Type: text/plain\r\n\r\n"))
+			got, once := form(dotted, start, sheetOf([]string{value}), 0), form(plain, start, sheetOf([]string{value}), 0)
+			if want := bytes.ReplaceAll(once, []byte("\n."), []byte("\n..")); !bytes.Equal(got, want) {
+				t.Errorf("%s: %q, want %q", name, got, want)
+			}
 		}
 	})
 }

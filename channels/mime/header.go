@@ -91,7 +91,9 @@ func wordSize(char []byte) int {
 	return 3 * len(char)
 }
 
-func wordLiteral(c byte) bool { return alphanumeric(c) || strings.IndexByte("!*+-/", c) >= 0 }
+func wordLiteral(c byte) bool {
+	return alphanumeric(c) || c == '!' || c == '*' || c == '+' || c == '-' || c == '/'
+}
 
 const upperHex = "0123456789ABCDEF"
 

@@ -28,6 +28,9 @@ type Options struct {
 	// quoted-printable. A message that is signed should not be EightBit: a
 	// later relay that converts it breaks the signature (RFC 6376, 5.3).
 	EightBit bool
+	// Dots doubles each dot at the start of a line, as SMTP has it (RFC 5321,
+	// 4.5.2). Not for a message that is signed: a signature is made before.
+	Dots bool
 	// Boundary stands between the parts; empty is a random one. It must not
 	// occur in any message.
 	Boundary string
@@ -79,10 +82,10 @@ func NewLayout(s *templates.Skeleton, o Options) (*Layout, error) {
 	}
 	// The plainest form comes first (RFC 2046, 5.1.4).
 	if len(s.Text) > 0 {
-		l.parts = append(l.parts, newPart("text/plain", s.Text, o.EightBit))
+		l.parts = append(l.parts, newPart("text/plain", s.Text, o))
 	}
 	if len(s.HTML) > 0 {
-		l.parts = append(l.parts, newPart("text/html", s.HTML, o.EightBit))
+		l.parts = append(l.parts, newPart("text/html", s.HTML, o))
 	}
 	if len(l.parts) == 0 {
 		return nil, errors.New("the message has neither text nor HTML")

@@ -13,6 +13,7 @@ type part struct {
 	mediaType string
 	lines     []piece // 8bit; nil when quoted-printable is asked for
 	quoted    []piece
+	dots      bool // doubled at the start of a line
 }
 
 // piece is an encoded literal, or the number of a hole when hole is not
@@ -23,16 +24,20 @@ type piece struct {
 	hole   int
 }
 
-func newPart(mediaType string, p templates.Part, eightBit bool) part {
-	out := part{mediaType: mediaType}
+func newPart(mediaType string, p templates.Part, o Options) part {
+	out := part{mediaType: mediaType, dots: o.Dots}
 	for _, s := range p {
-		quoted := piece{hole: s.Hole}
+		lines, quoted := piece{hole: s.Hole}, piece{hole: s.Hole}
 		if s.Hole < 0 {
+			lines.text = appendLines(nil, []byte(s.Literal))
 			quoted.text, quoted.column = appendQuoted(nil, []byte(s.Literal))
 		}
+		if o.Dots { // but for the first one, which depends on what comes before
+			lines.text, quoted.text = doubleDots(lines.text, 1), doubleDots(quoted.text, 1)
+		}
 		out.quoted = append(out.quoted, quoted)
-		if eightBit {
-			out.lines = append(out.lines, piece{hole: s.Hole, text: appendLines(nil, []byte(s.Literal))})
+		if o.EightBit {
+			out.lines = append(out.lines, lines)
 		}
 	}
 	return out
@@ -61,9 +66,10 @@ func (p part) append(dst []byte, sheet *templates.Sheet, row int) []byte {
 func (p part) appendLines(dst []byte, sheet *templates.Sheet, row int) []byte {
 	for _, s := range p.lines {
 		if s.hole < 0 {
-			dst = append(dst, s.text...)
+			dst = p.appendLiteral(dst, s.text)
 		} else {
-			dst = appendLines(dst, sheet.At(row, s.hole))
+			from := len(dst)
+			dst = p.dotted(appendLines(dst, sheet.At(row, s.hole)), from)
 		}
 	}
 	return dst
@@ -85,15 +91,35 @@ func (p part) appendQuoted(dst []byte, sheet *templates.Sheet, row int) []byte {
 			dst = append(dst, softBreak...)
 		}
 		if s.hole < 0 {
-			dst, column = append(dst, s.text...), s.column
+			dst, column = p.appendLiteral(dst, s.text), s.column
 		} else {
+			from := len(dst)
 			dst, column = appendQuoted(dst, value)
+			dst = p.dotted(dst, from)
 		}
 	}
 	return dst
 }
 
-// longLine reports whether a line of text is longer than mail allows.
+// appendLiteral appends an encoded literal, whose dots are doubled where that is
+// asked for, but for its first byte.
+func (p part) appendLiteral(dst, text []byte) []byte {
+	if p.dots && len(text) > 0 && text[0] == '.' && dst[len(dst)-1] == '\n' {
+		dst = append(dst, '.')
+	}
+	return append(dst, text...)
+}
+
+// dotted doubles dots in a value that was appended, where that is asked for.
+func (p part) dotted(dst []byte, from int) []byte {
+	if p.dots {
+		return doubleDots(dst, from)
+	}
+	return dst
+}
+
+// longLine reports whether a line of text is longer than mail allows. A doubled
+// dot is counted, though it need not be (RFC 5321, 4.5.3.1.6).
 func longLine(text []byte) bool {
 	for len(text) > maxLine {
 		end := bytes.LastIndexByte(text[:maxLine+2], '\n')

@@ -1,5 +1,10 @@
 package mime
 
+import (
+	"bytes"
+	"slices"
+)
+
 const (
 	// quotedLine is the longest line of quoted-printable, with the = that
 	// breaks it (RFC 2045, 6.7 (5)).
@@ -56,15 +61,29 @@ func quotedLiteral(text []byte, i int) bool {
 // appendLines appends text with every line end as CRLF. NUL, which no mail may
 // hold (RFC 5321, 4.1.1.4 has it refused), is left out.
 func appendLines(dst, text []byte) []byte {
+	done := 0
 	for i, c := range text {
-		switch {
-		case c == 0:
-		case c == '\n' && i > 0 && text[i-1] == '\r':
-		case c == '\r' || c == '\n':
-			dst = append(dst, '\r', '\n')
-		default:
-			dst = append(dst, c)
+		if c != '\n' && c != '\r' && c != 0 {
+			continue
 		}
+		dst = append(dst, text[done:i]...)
+		if c == '\r' || c == '\n' && (i == 0 || text[i-1] != '\r') {
+			dst = append(dst, '\r', '\n')
+		}
+		done = i + 1
 	}
-	return dst
+	return append(dst, text[done:]...)
+}
+
+// doubleDots doubles each dot at the start of a line from an offset on, which
+// is not the first of dst.
+func doubleDots(dst []byte, from int) []byte {
+	for {
+		at := bytes.Index(dst[from-1:], []byte("\n."))
+		if at < 0 {
+			return dst
+		}
+		dst = slices.Insert(dst, from+at, '.')
+		from += at + 2
+	}
 }

@@ -23,18 +23,19 @@ const trackingOff = `,"tracking_settings":{"click_tracking":{"enable":false,"ena
 
 // form is what a message looks like in SendGrid's JSON: the root, which all
 // recipients share and where tags stand for the holes, and what each recipient
-// has of its own.
+// has of its own, ready but for the values.
 type form struct {
-	root     []byte            // up to and with the bracket of the personalizations
-	tags     []tag             // the holes that the root has tags for
-	headers  []templates.Field // those with a hole
-	identity []byte            // the fixed part of custom_args
+	root          []byte // up to and with the bracket of the personalizations
+	identity      []byte // from the end of an address to the key in custom_args
+	headers       []piece
+	substitutions []piece
 }
 
-// tag is a text in the root that SendGrid replaces by a recipient's value.
-type tag struct {
+// piece is encoded JSON, and the hole whose value follows it within a string;
+// no hole when negative.
+type piece struct {
+	text []byte
 	hole int
-	name []byte // as a JSON string, with the colon
 }
 
 // newForm builds the root of a call. mark makes the tags.
@@ -44,59 +45,76 @@ func newForm(d channels.Draft, mark string) (*form, error) {
 	if len(s.HTML) == 0 && len(s.Text) == 0 {
 		return nil, fmt.Errorf("sendgrid: the message of group %d has neither HTML nor text", d.Group)
 	}
-	f.addTags(s, mark)
-	f.identity = fmt.Appendf(nil, `}],"custom_args":{"g":"%d","k":"`, d.Group)
+	f.identity = fmt.Appendf(nil, `"}],"custom_args":{"g":"%d","k":"`, d.Group)
 	f.root = appendSender(append(f.root, '{'), s.Sender)
 	f.root = f.appendPart(append(f.root, `,"subject":`...), s.Subject, mark)
 	f.root = f.appendContent(f.root, s, mark)
 	if err := f.addHeaders(s.Headers); err != nil {
 		return nil, err
 	}
+	f.addSubstitutions(s, mark)
 	f.root = append(f.root, `,"categories":["g`...)
 	f.root = strconv.AppendInt(f.root, d.Group, 10)
 	f.root = append(f.root, `"]`+trackingOff+`,"personalizations":[`...)
 	return f, nil
 }
 
-// addTags gives a tag to each hole that the subject and the content have. The
-// holes of headers have none: SendGrid does not substitute there.
-func (f *form) addTags(s *templates.Skeleton, mark string) {
-	var seen []int
-	for _, part := range []templates.Part{s.Subject, s.Text, s.HTML} {
-		for _, segment := range part {
-			if segment.Hole < 0 || slices.Contains(seen, segment.Hole) {
-				continue
-			}
-			seen = append(seen, segment.Hole)
-			name := appendString(nil, appendTag(nil, mark, segment.Hole))
-			f.tags = append(f.tags, tag{hole: segment.Hole, name: append(name, ':')})
+// addHeaders puts headers that all share into the root, and the others into
+// what each recipient has.
+func (f *form) addHeaders(fields []templates.Field) error {
+	var shared, own []templates.Field
+	for _, field := range fields {
+		switch {
+		case slices.Contains(reserved, textproto.CanonicalMIMEHeaderKey(field.Name)):
+			return fmt.Errorf("sendgrid: the header %s is SendGrid's own to set; take it out of the message", field.Name)
+		case slices.ContainsFunc(field.Value, func(s templates.Segment) bool { return s.Hole >= 0 }):
+			own = append(own, field)
+		default:
+			shared = append(shared, field)
 		}
 	}
+	for _, p := range headerPieces(nil, shared) {
+		f.root = append(f.root, p.text...)
+	}
+	f.headers = headerPieces([]byte(`"}`), own) // which ends custom_args
+	return nil
 }
 
-// addHeaders puts headers that all share into the root and keeps the others.
-func (f *form) addHeaders(fields []templates.Field) error {
-	shared := 0
-	for _, field := range fields {
-		if slices.Contains(reserved, textproto.CanonicalMIMEHeaderKey(field.Name)) {
-			return fmt.Errorf("sendgrid: the header %s is SendGrid's own to set; take it out of the message", field.Name)
+// headerPieces appends the headers as an object, if there are any.
+func headerPieces(text []byte, fields []templates.Field) (pieces []piece) {
+	for i, field := range fields {
+		text = append(text, []string{`,"headers":{`, `",`}[min(i, 1)]...)
+		text = append(appendString(text, field.Name), `:"`...)
+		for _, segment := range field.Value {
+			if segment.Hole < 0 {
+				text = appendEscaped(text, []byte(segment.Literal))
+			} else {
+				pieces, text = append(pieces, piece{text, segment.Hole}), nil
+			}
 		}
-		if slices.ContainsFunc(field.Value, func(s templates.Segment) bool { return s.Hole >= 0 }) {
-			f.headers = append(f.headers, field)
+	}
+	if len(fields) > 0 {
+		text = append(text, `"}`...)
+	}
+	return append(pieces, piece{text, -1})
+}
+
+// addSubstitutions gives a tag to each hole that the subject and the content
+// have. The holes of headers have none: SendGrid does not substitute there.
+func (f *form) addSubstitutions(s *templates.Skeleton, mark string) {
+	var seen []int
+	for _, segment := range slices.Concat(s.Subject, s.Text, s.HTML) {
+		if segment.Hole < 0 || slices.Contains(seen, segment.Hole) {
 			continue
 		}
-		if shared++; shared == 1 {
-			f.root = append(f.root, `,"headers":{`...)
-		} else {
-			f.root = append(f.root, ',')
+		seen = append(seen, segment.Hole)
+		text := []byte(`,"substitutions":{`)
+		if len(seen) > 1 {
+			text = []byte(`",`)
 		}
-		f.root = append(appendString(f.root, field.Name), ':')
-		f.root = f.appendPart(f.root, field.Value, "")
+		text = append(appendString(text, appendTag(nil, mark, segment.Hole)), `:"`...)
+		f.substitutions = append(f.substitutions, piece{text, segment.Hole})
 	}
-	if shared > 0 {
-		f.root = append(f.root, '}')
-	}
-	return nil
 }
 
 func appendSender(dst []byte, s templates.Sender) []byte {

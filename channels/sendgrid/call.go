@@ -3,6 +3,7 @@ package sendgrid
 import (
 	"context"
 	"encoding/hex"
+	"slices"
 
 	"utskick/audience"
 	"utskick/channels"
@@ -51,6 +52,9 @@ func (p *Provider) encode(d channels.Draft, f *form) *call {
 			buf = buf[:start]
 		}
 		c.ends[row] = len(buf)
+		if row == 0 { // the others will be about as long
+			buf = slices.Grow(buf, len(buf)*len(d.Keys)*9/8)
+		}
 	}
 	*c.rows = buf
 	for _, row := range duplicates(d.Keys) {
@@ -60,48 +64,30 @@ func (p *Provider) encode(d channels.Draft, f *form) *call {
 }
 
 // rowStart comes before an address, appendRow's part after it.
-const rowStart = `{"to":[{"email":`
+const rowStart = `{"to":[{"email":"`
 
 // appendRow appends a personalization from the end of its address on, and
 // reports whether its substitutions are within SendGrid's limit.
 func (f *form) appendRow(dst []byte, sheet *templates.Sheet, row int, key audience.Key) ([]byte, bool) {
 	dst = hex.AppendEncode(append(dst, f.identity...), key[:])
-	dst = append(dst, `"}`...)
-	for i, field := range f.headers {
-		if i == 0 {
-			dst = append(dst, `,"headers":{`...)
-		} else {
-			dst = append(dst, ',')
-		}
-		dst = append(appendString(dst, field.Name), ':')
-		dst = appendFilled(dst, field.Value, sheet, row)
-	}
-	if len(f.headers) > 0 {
-		dst = append(dst, '}')
-	}
-	if len(f.tags) == 0 {
+	dst = appendPieces(dst, f.headers, sheet, row)
+	if len(f.substitutions) == 0 {
 		return append(dst, '}'), true
 	}
-	dst = append(dst, `,"substitutions":`...)
-	start := len(dst)
-	for i, t := range f.tags {
-		dst = append(dst, "{,"[min(i, 1)])
-		dst = appendString(append(dst, t.name...), sheet.At(row, t.hole))
-	}
-	return append(dst, "}}"...), len(dst)-start < maxSubstitutions
+	start := len(dst) + len(`,"substitutions":`)
+	dst = appendPieces(dst, f.substitutions, sheet, row)
+	dst = append(dst, `"}}`...)
+	return dst, len(dst)-len("}}")-start < maxSubstitutions
 }
 
-// appendFilled appends a part with its holes filled, as a JSON string.
-func appendFilled(dst []byte, part templates.Part, sheet *templates.Sheet, row int) []byte {
-	dst = append(dst, '"')
-	for _, segment := range part {
-		if segment.Hole < 0 {
-			dst = appendEscaped(dst, segment.Literal)
-		} else {
-			dst = appendEscaped(dst, sheet.At(row, segment.Hole))
+func appendPieces(dst []byte, pieces []piece, sheet *templates.Sheet, row int) []byte {
+	for _, p := range pieces {
+		dst = append(dst, p.text...)
+		if p.hole >= 0 {
+			dst = appendEscaped(dst, sheet.At(row, p.hole))
 		}
 	}
-	return append(dst, '"')
+	return dst
 }
 
 // Send makes the request. A second Send of the same call sends nothing: the rows
@@ -145,6 +131,8 @@ func (c *call) release(buf *[]byte) { c.provider.buffers.Put(buf) }
 func (c *call) assemble(dst []byte, permits []*suppression.Permit, results []channels.Result) ([]byte, []int, []*suppression.Permit) {
 	rows := make([]int, 0, len(permits))
 	live := make([]*suppression.Permit, 0, len(permits))
+	const usualAddress = 32
+	dst = slices.Grow(dst, len(c.form.root)+len(*c.rows)+(len(rowStart)+usualAddress)*len(permits))
 	dst = append(dst, c.form.root...)
 	for row, permit := range permits {
 		address, withheld := c.open(row, permit)
@@ -155,7 +143,7 @@ func (c *call) assemble(dst []byte, permits []*suppression.Permit, results []cha
 		if len(rows) > 0 {
 			dst = append(dst, ',')
 		}
-		dst = appendString(append(dst, rowStart...), address)
+		dst = appendEscaped(append(dst, rowStart...), []byte(address))
 		dst = append(dst, (*c.rows)[c.start(row):c.ends[row]]...)
 		rows, live = append(rows, row), append(live, permit)
 	}

@@ -1,6 +1,10 @@
 package sendgrid
 
-import "unicode/utf8"
+import (
+	"encoding/binary"
+	"math/bits"
+	"unicode/utf8"
+)
 
 // plain marks the ASCII characters that stand for themselves in a JSON string
 // (RFC 8259, section 7).
@@ -15,25 +19,22 @@ const digits = "0123456789abcdef"
 
 // appendString appends s as a JSON string, quotes included.
 func appendString[T string | []byte](dst []byte, s T) []byte {
-	return append(appendEscaped(append(dst, '"'), s), '"')
+	return append(appendEscaped(append(dst, '"'), []byte(s)), '"')
 }
 
 // appendEscaped appends s as a part of a JSON string. Bytes that are not UTF-8
 // become U+FFFD: one bad name must not spoil a call for all others.
-func appendEscaped[T string | []byte](dst []byte, s T) []byte {
+func appendEscaped(dst, s []byte) []byte {
 	done := 0
-	for i := 0; i < len(s); {
+	for i := plainLength(s); i < len(s); i += plainLength(s[i:]) {
 		c := s[i]
 		if c < utf8.RuneSelf {
-			if !plain[c] {
-				dst = append(dst, s[done:i]...)
-				dst = appendEscape(dst, c)
-				done = i + 1
-			}
+			dst = appendEscape(append(dst, s[done:i]...), c)
 			i++
+			done = i
 			continue
 		}
-		r, size := utf8.DecodeRuneInString(string(s[i:min(i+utf8.UTFMax, len(s))]))
+		r, size := utf8.DecodeRune(s[i:])
 		switch {
 		case r == utf8.RuneError && size == 1:
 			dst = append(append(dst, s[done:i]...), `\ufffd`...)
@@ -46,6 +47,30 @@ func appendEscaped[T string | []byte](dst []byte, s T) []byte {
 		i += size
 	}
 	return append(dst, s[done:]...)
+}
+
+// plainLength returns how many bytes at the start of s are plain. It looks at
+// eight at a time.
+func plainLength(s []byte) int {
+	const (
+		ones, tops          = 0x0101010101010101, 0x8080808080808080
+		quotes, backslashes = '"' * ones, '\\' * ones
+	)
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		word := binary.LittleEndian.Uint64(s[i:])
+		// Subtracting borrows, and so sets the top bit, below 0x20; the other
+		// two make their character zero first. What stands above the first hit
+		// may be wrong, the first hit is not.
+		hits := (word | (word - 0x20*ones) | ((word ^ quotes) - ones) | ((word ^ backslashes) - ones)) & tops
+		if hits != 0 {
+			return i + bits.TrailingZeros64(hits)/8
+		}
+	}
+	for i < len(s) && s[i] < utf8.RuneSelf && plain[s[i]] {
+		i++
+	}
+	return i
 }
 
 func appendEscape(dst []byte, c byte) []byte {

@@ -99,30 +99,3 @@ func parseStatus(text []byte) (status, []byte) {
 	}
 	return status{numbers[0], numbers[1], numbers[2]}, rest
 }
-
-// maxID is the longest queue id that is kept.
-const maxID = 64
-
-// queueID finds the server's name for an accepted message in its answer. There
-// is no rule for it: Postfix says "queued as ID", Exim "id=ID".
-func queueID(text []byte) string {
-	for _, mark := range []string{"queued as ", "id="} {
-		_, rest, found := bytes.Cut(text, []byte(mark))
-		if !found {
-			continue
-		}
-		n := 0
-		for n < len(rest) && n < maxID && idByte(rest[n]) {
-			n++
-		}
-		if n < len(rest) && rest[n] == '@' { // an address, or a Message-ID
-			return ""
-		}
-		return string(rest[:n])
-	}
-	return ""
-}
-
-func idByte(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.'
-}

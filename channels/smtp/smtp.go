@@ -34,6 +34,7 @@ type Provider struct {
 
 type layoutKey struct {
 	skeleton *templates.Skeleton
+	signed   bool
 	eightBit bool
 }
 
@@ -102,15 +103,16 @@ func (p *Provider) connect(ctx context.Context) (*conn, error) {
 }
 
 // layout returns the layout of a skeleton. What will be signed is not sent as
-// 8bit: see [mime.Options].
+// 8bit, nor are its dots doubled before: see [mime.Options].
 func (p *Provider) layout(s *templates.Skeleton) (*mime.Layout, error) {
-	key := layoutKey{s, !p.without8Bit.Load() && !p.signs(s)}
+	signed := p.signs(s)
+	key := layoutKey{s, signed, !signed && !p.without8Bit.Load()}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if l := p.layouts[key]; l != nil {
 		return l, nil
 	}
-	l, err := mime.NewLayout(s, mime.Options{EightBit: key.eightBit})
+	l, err := mime.NewLayout(s, mime.Options{EightBit: key.eightBit, Dots: !signed})
 	if err != nil {
 		return nil, err
 	}

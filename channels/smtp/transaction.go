@@ -186,7 +186,7 @@ func (c *conn) send(m message, size int) channels.Result {
 		return failure(err, channels.Fully)
 	}
 	if r.positive() {
-		return channels.Result{Class: channels.Accepted, ProviderID: queueID(r.text)}
+		return channels.Result{Class: channels.Accepted}
 	}
 	result := classify(stageEnd, r)
 	c.broken = r.code == 421 || result.Class == channels.InDoubt
