@@ -26,7 +26,7 @@ type bareMail struct {
 }
 
 func bareSMTP(job bareJob) (bareSender, error) {
-	layout, err := mime.NewLayout(job.sample.skeleton, mime.Options{EightBit: job.key == nil})
+	layout, err := mime.NewLayout(job.sample.skeleton, mime.Options{EightBit: job.key == nil, Dots: job.key == nil})
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,12 @@ func (s *bareSession) send(row, next int) error {
 		}
 	}
 	s.out = append(mime.AppendTo(s.out, s.addresses[row]), s.head...)
-	s.out = append(appendStuffed(s.out, s.message), ".\r\n"...)
+	if s.key == nil {
+		s.out = append(s.out, s.message...) // its dots are doubled already
+	} else {
+		s.out = appendStuffed(s.out, s.message)
+	}
+	s.out = append(s.out, ".\r\n"...)
 	s.open = next != none
 	if !s.open {
 		return s.exchange(1)

@@ -52,8 +52,9 @@ func (s *Store) Members(ctx context.Context, b dispatcher.Batch, limit int) ([]d
 		order by m.k limit %s`, group, low, high, q.arg(limit))
 	text := s.d.membersText(b.Channel, chunk)
 	members := make([]dispatcher.Member, 0, limit)
+	row := memberRow{sender: b.Sender}
 	err := each(ctx, s.read, text, q.args, func(rows *sql.Rows) error {
-		m, err := scanMember(rows, b.Sender)
+		m, err := row.read(rows)
 		members = append(members, m)
 		return err
 	})
@@ -113,37 +114,54 @@ func (d dialect) membersText(ch audience.Channel, chunk string) string {
 		chunk, columns, strings.Join(from, ", "), strings.Join(where, " and "))
 }
 
-func scanMember(rows *sql.Rows, sender string) (dispatcher.Member, error) {
-	var m dispatcher.Member
-	var contact audience.Key
-	var address, first, last, locale sql.NullString
-	var attributes, grants sql.RawBytes
-	var basis sql.NullBool
-	if err := rows.Scan(&m.Key, &contact, &address, &first, &last, &locale, &attributes, &basis, &grants); err != nil {
+// memberRow is where the rows of a chunk are read to, one after the other: what
+// is passed to Scan lies on the heap, once a chunk instead of once a member.
+type memberRow struct {
+	sender string
+
+	key, contact                 audience.Key
+	address, first, last, locale sql.NullString
+	attributes, grants           sql.RawBytes
+	basis                        sql.NullBool
+	texts                        []byte // attributes of all members so far
+}
+
+func (r *memberRow) read(rows *sql.Rows) (m dispatcher.Member, err error) {
+	err = rows.Scan(&r.key, &r.contact, &r.address, &r.first, &r.last, &r.locale, &r.attributes, &r.basis, &r.grants)
+	if err != nil {
 		return m, err
 	}
-	m.Gone = contact.IsZero()
-	m.Candidate = suppression.NewCandidate(m.Key, contact, basis.Bool || allows(grants, suppression.Marketing, sender), address.String)
-	m.Recipient = templates.Recipient{Key: m.Key, FirstName: first.String, LastName: last.String, Locale: locale.String,
-		Attributes: append([]byte(nil), attributes...), Tracked: allows(grants, suppression.OpenTracking, sender)}
+	start := len(r.texts)
+	r.texts = append(r.texts, r.attributes...)
+	marketing, tracking := readGrants(r.grants, r.sender)
+	m.Key, m.Gone = r.key, r.contact.IsZero()
+	m.Candidate = suppression.NewCandidate(r.key, r.contact, r.basis.Bool || marketing, r.address.String)
+	m.Recipient = templates.Recipient{Key: r.key, FirstName: r.first.String, LastName: r.last.String, Locale: r.locale.String,
+		Attributes: r.texts[start:len(r.texts):len(r.texts)], Tracked: tracking}
 	return m, nil
 }
 
-// allows says whether contacts.grants has a consent to something towards the
-// sender or towards all: a no to either is a no.
-func allows(grants []byte, purpose suppression.Purpose, sender string) bool {
-	yes := false
-	for line := range bytes.Lines(grants) {
-		words := bytes.Fields(line)
-		if len(words) != 3 || string(words[0]) != string(purpose) || (string(words[1]) != suppression.Any && string(words[1]) != sender) {
+// readGrants says whether contacts.grants has a consent to marketing and to open
+// tracking, towards the sender or towards all: a no to either is a no.
+func readGrants(grants []byte, sender string) (marketing, tracking bool) {
+	var refused struct{ marketing, tracking bool }
+	for len(grants) > 0 {
+		var line, purpose, whom []byte
+		line, grants, _ = bytes.Cut(grants, []byte("\n"))
+		purpose, line, _ = bytes.Cut(line, []byte(" "))
+		whom, line, _ = bytes.Cut(line, []byte(" "))
+		if string(whom) != suppression.Any && string(whom) != sender {
 			continue
 		}
-		if string(words[2]) != "yes" {
-			return false
+		yes := string(line) == "yes"
+		switch suppression.Purpose(purpose) {
+		case suppression.Marketing:
+			marketing, refused.marketing = true, refused.marketing || !yes
+		case suppression.OpenTracking:
+			tracking, refused.tracking = true, refused.tracking || !yes
 		}
-		yes = true
 	}
-	return yes
+	return marketing && !refused.marketing, tracking && !refused.tracking
 }
 
 // Claim implements [dispatcher.Ledger]. A claim that commits before a pause is a

@@ -1,9 +1,8 @@
 package storage
 
 import (
+	"strings"
 	"testing"
-
-	"utskick/suppression"
 )
 
 func TestGrants(t *testing.T) {
@@ -23,8 +22,12 @@ func TestGrants(t *testing.T) {
 		{"open_tracking * maybe", false},
 		{"open_tracking yes", false},
 	} {
-		if got := allows([]byte(c.grants), suppression.OpenTracking, "a"); got != c.want {
-			t.Errorf("%q: %v", c.grants, got)
+		if _, got := readGrants([]byte(c.grants), "a"); got != c.want {
+			t.Errorf("%q: tracking %v", c.grants, got)
+		}
+		swapped := strings.NewReplacer("open_tracking", "marketing", "marketing", "open_tracking").Replace(c.grants)
+		if got, _ := readGrants([]byte(swapped), "a"); got != c.want {
+			t.Errorf("%q: marketing %v", swapped, got)
 		}
 	}
 }
