@@ -112,8 +112,9 @@ func (job workJob) pool(c benchCase, store timedStore) (*workers.Pool, func() er
 		return nil, nil, err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	snapshot := suppression.NewSnapshot(store.Store, suppression.SystemClock, log)
 	worker := dispatcher.NewWorker(dispatcher.Config{
-		Ledger: store, Library: store, Gate: suppression.NewGate(store, suppression.SystemClock),
+		Ledger: store, Library: store, Gate: suppression.NewGate(timedIndex{snapshot, store.watch}, suppression.SystemClock),
 		Suppressor: suppression.NewRegister(store, suppression.SystemClock),
 		Providers:  map[audience.Channel]channels.Provider{c.channel: timedProvider{provider, store.watch}},
 		Signer:     signer, PublicURL: publicURL, Owner: "bench", Now: time.Now, Log: log,
@@ -124,7 +125,18 @@ func (job workJob) pool(c benchCase, store timedStore) (*workers.Pool, func() er
 	pool := workers.NewPool(workers.Config{Redis: redis, Rings: store, Planner: store, Sender: timedWorker{worker, store.watch},
 		Keeper: dispatcher.NewKeeper(store, suppression.SystemClock), Log: log,
 		Concurrency: map[string]int{"plan": 1, string(c.channel): c.workers}})
-	return pool, func() error { redis.Close(); return provider.Close() }, nil
+	return pool, func() error { snapshot.Close(); redis.Close(); return provider.Close() }, nil
+}
+
+// timedIndex is the suppression index under a stopwatch, with its snapshot.
+type timedIndex struct {
+	suppression.Index
+	watch *stopwatch
+}
+
+func (i timedIndex) Matching(ctx context.Context, scope suppression.Scope, ks []audience.Key) ([]suppression.Match, int64, error) {
+	defer i.watch.time(check, time.Now())
+	return i.Index.Matching(ctx, scope, ks)
 }
 
 // awaitEnd waits until the run is finished, and holds its report to its rules.

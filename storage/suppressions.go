@@ -268,15 +268,7 @@ func (s *Store) Open(ctx context.Context, claims []suppression.InFlight) ([]supp
 func (s *Store) Matching(ctx context.Context, scope suppression.Scope, ks []audience.Key) ([]suppression.Match, int64, error) {
 	ctx = context.WithoutCancel(ctx)
 	q := s.query()
-	rows := q.table("u", keys("k", ks))
-	condition := fmt.Sprintf(`x.k = u.k and x.active and (x.expires_at is null or x.expires_at > %s)
-		and x.channel in ('*', %s) and x.topic in ('*', %s) and x.purpose in ('*', %s) and x.sender in ('*', %s)`,
-		q.arg(s.millis()), q.arg(string(scope.Channel)), q.arg(scope.Topic), q.arg(string(scope.Purpose)), q.arg(scope.Sender))
-	blocked := fmt.Sprintf(`select x.k, x.cause from %s, lateral (select x.k, x.cause from suppressions x where %s offset 0) x`, rows, condition)
-	if s.d.embedded() {
-		blocked = fmt.Sprintf(`select x.k, x.cause from %s cross join suppressions x on %s`, rows, condition)
-	}
-	text := `select h.ver, m.k, m.cause from suppression_head h left join (` + blocked + `) m on true`
+	text := `select h.ver, m.k, m.cause from suppression_head h left join (` + q.blocked(scope, ks) + `) m on true`
 	var matches []suppression.Match
 	var version int64
 	err := each(ctx, s.read, text, q.args, func(rows *sql.Rows) error {
@@ -292,6 +284,89 @@ func (s *Store) Matching(ctx context.Context, scope suppression.Scope, ks []audi
 		return nil
 	})
 	return matches, version, err
+}
+
+// blocked selects key and cause of the active, unexpired entries within scope
+// for any of the keys.
+func (q *query) blocked(scope suppression.Scope, ks []audience.Key) string {
+	rows := q.table("u", keys("k", ks))
+	condition := fmt.Sprintf(`x.k = u.k and x.active and (x.expires_at is null or x.expires_at > %s)
+		and x.channel in ('*', %s) and x.topic in ('*', %s) and x.purpose in ('*', %s) and x.sender in ('*', %s)`,
+		q.arg(q.now), q.arg(string(scope.Channel)), q.arg(scope.Topic), q.arg(string(scope.Purpose)), q.arg(scope.Sender))
+	if q.d.embedded() {
+		return fmt.Sprintf(`select x.k, x.cause from %s cross join suppressions x on %s`, rows, condition)
+	}
+	return fmt.Sprintf(`select x.k, x.cause from %s, lateral (select x.k, x.cause from suppressions x where %s offset 0) x`, rows, condition)
+}
+
+// MatchingAndChanged implements [suppression.Source]. Its three parts are one
+// statement, so they see one state of the database: every change up to the
+// version of the head, since changes lock the head, and none after it. The
+// range of versions has two ends, because an open one would be taken for a
+// third of the table and might be read without the index.
+func (s *Store) MatchingAndChanged(ctx context.Context, scope suppression.Scope, ks []audience.Key, after, through int64) (suppression.Changes, error) {
+	ctx = context.WithoutCancel(ctx)
+	q := s.query()
+	text := fmt.Sprintf(`select h.ver, %s, null, null from suppression_head h
+		union all select null, null, x.k, null from suppressions x where x.ver > %s and x.ver <= %s and x.active
+		union all select null, null, m.k, m.cause from (%s) m`, s.d.epoch(), q.arg(after), q.arg(through), q.blocked(scope, ks))
+	var c suppression.Changes
+	err := each(ctx, s.read, text, q.args, func(rows *sql.Rows) error {
+		var k audience.Key
+		var cause sql.NullString
+		head, err := scanHead(rows, &c.Head, &k, &cause)
+		switch {
+		case err != nil || head:
+		case cause.Valid:
+			c.Matches = append(c.Matches, suppression.Match{Key: k, Cause: suppression.Cause(cause.String)})
+		default:
+			c.Keys = append(c.Keys, k)
+		}
+		return err
+	})
+	return c, err
+}
+
+// ActiveKeys implements [suppression.Source], in one statement for the same
+// reason. It may be cut short: nobody waits for it.
+func (s *Store) ActiveKeys(ctx context.Context, f func(audience.Key) error) (suppression.Head, error) {
+	var h suppression.Head
+	text := fmt.Sprintf(`select h.ver, %s, null from suppression_head h
+		union all select null, null, x.k from suppressions x where x.active`, s.d.epoch())
+	err := each(ctx, s.read, text, nil, func(rows *sql.Rows) error {
+		var k audience.Key
+		head, err := scanHead(rows, &h, &k)
+		if err != nil || head {
+			return err
+		}
+		return f(k)
+	})
+	return h, err
+}
+
+// scanHead scans a row that is either the head, in its first two columns, or
+// something else, in the others. It reports which.
+func scanHead(rows *sql.Rows, h *suppression.Head, others ...any) (bool, error) {
+	var version sql.NullInt64
+	var epoch sql.NullString
+	if err := rows.Scan(append([]any{&version, &epoch}, others...)...); err != nil {
+		return false, err
+	}
+	if version.Valid {
+		*h = suppression.Head{Version: version.Int64, Epoch: epoch.String}
+	}
+	return version.Valid, nil
+}
+
+// epoch tells one history of versions from another. A server that took over, or
+// was started on restored files, has started at another instant; a restored
+// dump has made the table anew. An embedded database cannot be exchanged below
+// a running process.
+func (d dialect) epoch() string {
+	if d.embedded() {
+		return "cast(h.generation as text)"
+	}
+	return "concat_ws('/', h.generation, h.tableoid, extract(epoch from pg_postmaster_start_time()))"
 }
 
 // Entries returns the entries of any of the keys, lifted and expired ones

@@ -22,11 +22,11 @@ type Match struct {
 	Cause Cause
 }
 
-// Index finds the entries that block, on the primary database, in a statement
-// of its own that begins after Matching is called.
+// Index finds the entries that block, on the primary database, in statements
+// that begin after Matching is called.
 type Index interface {
 	// Matching returns the active, unexpired entries within scope for any of
-	// the keys, and the version of the index that the same statement read.
+	// the keys, and the version of the index that it knows them at.
 	Matching(ctx context.Context, scope Scope, keys []audience.Key) ([]Match, int64, error)
 }
 

@@ -95,12 +95,14 @@ func (a *app) worker() (*dispatcher.Worker, func() error, error) {
 	if err != nil {
 		host = "unknown"
 	}
+	snapshot := suppression.NewSnapshot(a.store, suppression.SystemClock, a.log)
 	w := dispatcher.NewWorker(dispatcher.Config{
-		Ledger: a.store, Library: a.store, Gate: suppression.NewGate(a.store, suppression.SystemClock), Suppressor: a.register,
+		Ledger: a.store, Library: a.store, Gate: suppression.NewGate(snapshot, suppression.SystemClock), Suppressor: a.register,
 		Providers: providers, Limiters: limiters, Signer: a.signer, PublicURL: a.cfg.PublicURL,
 		Owner: fmt.Sprintf("%s/%d", host, os.Getpid()), Now: time.Now, Log: a.log,
 	})
 	closeAll := func() error {
+		snapshot.Close()
 		var all error
 		for _, p := range providers {
 			all = errors.Join(all, p.Close())

@@ -58,6 +58,7 @@ func Run(t *testing.T, e Engine) {
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, Open(t, e)) })
 	}
+	t.Run("a snapshot of the suppressions", func(t *testing.T) { snapshots(t, e) })
 	t.Run("another pepper is refused", func(t *testing.T) { otherPepper(t, e) })
 	t.Run("a database that was not migrated is refused", func(t *testing.T) { notMigrated(t, e) })
 }
