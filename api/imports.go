@@ -53,7 +53,7 @@ func (o *operator) importContacts(ctx context.Context, in *struct {
 	FromLine int            `query:"from_line" minimum:"1" doc:"Pass over the rows before this line: the next_line of an import that stopped"`
 }) (*struct{ Body importReport }, error) {
 	found := listed{problems: []audience.Problem{}}
-	report, err := audience.Import(ctx, in.File.body, o.c.Contacts, audience.ImportOptions{Region: o.c.Region, Basis: in.Basis,
+	report, err := audience.Import(ctx, in.File.body, o.c.Contacts, audience.ImportOptions{Region: o.c.Region, Keyer: o.c.Keyer, Basis: in.Basis,
 		Evidence: in.Evidence, Purposes: purposes(), FromLine: in.FromLine, Problems: found.add})
 	o.audit(ctx, "contacts.import", "file", fmt.Sprintf("%d created, %d updated, %d rejected", report.Created, report.Updated, report.Rejected))
 	if err != nil {

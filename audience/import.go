@@ -26,6 +26,11 @@ type Saved struct{ Created, Updated, Unchanged int }
 // import never keeps an unsubscribe waiting for long.
 const MaxBatchRows = 1000
 
+// blockBatches is how many batches are read before they are saved, in the order
+// of their keys. Campaigns read contacts in that order: those of a block then
+// lie together in the store.
+const blockBatches = 20
+
 // ErrRepeated is the warning for a row whose external id came before.
 const ErrRepeated Rule = "is in the file before; this row counts"
 
@@ -37,14 +42,24 @@ type ImportOptions struct {
 	Purposes []string // that a column consent.<purpose> may name
 	FromLine int      // rows that start before this line are passed over; see Report.NextLine
 
+	// Keyer orders rows before they are saved, whole blocks of them; without one,
+	// and at the end of a file, they stay as they are.
+	Keyer *Keyer
+
 	// Progress is told after every batch. It may be nil.
 	Progress func(Progress)
 	// Problems is told everything that is wrong with rows, in the order of
-	// lines, once their batch is saved. Its error ends the import. It may be
-	// nil.
+	// lines, once they are saved. Its error ends the import. It may be nil.
 	Problems func(Problem) error
 
-	BatchRows int // rows read for one transaction; 0 is MaxBatchRows
+	BatchRows int // rows of one transaction; 0 is MaxBatchRows
+}
+
+func (o *ImportOptions) blockRows() int {
+	if o.Keyer == nil {
+		return o.BatchRows
+	}
+	return o.BatchRows * blockBatches
 }
 
 func (o *ImportOptions) check() error {
@@ -67,7 +82,9 @@ func (o *ImportOptions) check() error {
 
 // Progress is how far an import has come.
 type Progress struct {
-	Bytes  int64 // of the file
+	Bytes int64 // of the file
+	// Report also counts what is saved after NextLine; it will be Unchanged if
+	// the import stops here and is taken up again.
 	Report Report
 }
 
@@ -87,8 +104,8 @@ type Report struct {
 }
 
 // Import reads a file of contacts from r into store, in batches, with memory
-// for one batch and some 20 bytes for every external id. Reading the same file
-// again is harmless.
+// for twenty of them and some 20 bytes for every external id. Reading the same
+// file again is harmless.
 //
 // # The file
 //
@@ -141,7 +158,7 @@ func Import(ctx context.Context, r io.Reader, store Store, o ImportOptions) (Rep
 	}
 	im := &importer{
 		records: records, cells: cells, columns: columns, store: store, o: o,
-		batch:  newBatch(),
+		block:  newBlock(),
 		seen:   newRepeats(),
 		report: Report{NextLine: max(records.line, o.FromLine)},
 	}
@@ -158,9 +175,10 @@ type importer struct {
 	store   Store
 	o       ImportOptions
 
-	batch  *batch
-	seen   repeats
-	report Report
+	block    *block
+	seen     repeats
+	report   Report
+	progress int64 // bytes of the file, as last told
 }
 
 func (im *importer) run(ctx context.Context) (Report, error) {
@@ -170,7 +188,7 @@ func (im *importer) run(ctx context.Context) (Report, error) {
 		if err != nil && !atEnd {
 			return im.report, im.stopped(err)
 		}
-		if !atEnd && im.batch.counts.Rows < im.o.BatchRows {
+		if !atEnd && im.block.counts.Rows < im.o.blockRows() {
 			continue
 		}
 		if err := im.save(ctx); err != nil {
@@ -187,14 +205,14 @@ func (im *importer) stopped(err error) error {
 	return fmt.Errorf("the import stopped: the rows before line %d are saved, import again from that line: %w", im.report.NextLine, err)
 }
 
-// read takes the next record into the batch.
+// read takes the next record into the block.
 func (im *importer) read() error {
 	fields, line, err := im.records.next()
 	var broken *recordError
 	switch {
 	case errors.As(err, &broken):
 		if line >= im.o.FromLine {
-			im.batch.reject(Problem{Line: line, Field: im.columnName(broken.column), Rule: string(broken.rule)})
+			im.block.reject(Problem{Line: line, Field: im.columnName(broken.column), Rule: string(broken.rule)})
 		}
 		return nil
 	case err != nil:
@@ -219,39 +237,60 @@ func (im *importer) take(line int, fields []string) {
 		}
 	}
 	if rejected {
-		im.batch.reject(problems...)
+		im.block.reject(problems...)
 		return
 	}
 	if im.seen.add(row.Contact.ExternalID) {
 		problems = append(problems, Problem{Line: line, Field: idColumn, Rule: string(ErrRepeated)})
 	}
 	im.cells.fill(&row)
-	im.batch.keep(row, problems)
+	im.block.keep(row, problems)
 }
 
-// save brings the batch into the store, and only then speaks of it.
+// save brings what was read into the store, batch by batch, and only then speaks
+// of what is wrong with it.
 func (im *importer) save(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	b := im.batch
-	if len(b.rows) > 0 {
-		saved, err := im.store.SaveContacts(ctx, b.rows)
+	b := im.block
+	if im.o.Keyer != nil && b.counts.Rows >= im.o.blockRows() {
+		b.arrange(im.o.Keyer)
+	}
+	soFar := im.report
+	soFar.add(b.counts)
+	soFar.Rows -= len(b.rows)
+	start := im.progress
+	for saved := 0; saved < len(b.rows); {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		batch := b.rows[saved:min(len(b.rows), saved+im.o.BatchRows)]
+		s, err := im.store.SaveContacts(ctx, batch)
 		if err != nil {
 			return err
 		}
-		b.counts.Created, b.counts.Updated, b.counts.Unchanged = saved.Created, saved.Updated, saved.Unchanged
+		saved += len(batch)
+		soFar.add(Report{Rows: len(batch), Created: s.Created, Updated: s.Updated, Unchanged: s.Unchanged})
+		if saved < len(b.rows) {
+			im.tell(start+(im.records.offset-start)*int64(saved)/int64(len(b.rows)), soFar)
+		}
 	}
 	if err := im.list(b.problems); err != nil {
 		return err
 	}
-	im.report.add(b.counts)
+	im.report = soFar
 	im.report.NextLine = max(im.records.line, im.o.FromLine)
-	im.batch = newBatch()
-	if im.o.Progress != nil {
-		im.o.Progress(Progress{Bytes: im.records.offset, Report: im.report})
-	}
+	im.block = newBlock()
+	im.tell(im.records.offset, im.report)
 	return nil
+}
+
+func (im *importer) tell(bytes int64, r Report) {
+	im.progress = bytes
+	if im.o.Progress != nil {
+		im.o.Progress(Progress{Bytes: bytes, Report: r})
+	}
 }
 
 func (im *importer) list(problems []Problem) error {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -270,6 +271,45 @@ func TestProgress(t *testing.T) {
 	}
 	if first := seen[0]; first.Report.Rows != 3 || first.Bytes != int64(strings.Index(fiveRows, "K4")) {
 		t.Errorf("at first %+v", first)
+	}
+}
+
+// With a keyer, rows are saved in the order of their keys, in batches, over many
+// batches of the file; a contact that is there twice is saved once.
+func TestRowsAreSavedInTheOrderOfKeys(t *testing.T) {
+	keyer, err := audience.NewKeyer(bytes.Repeat([]byte("k"), 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := newMemory()
+	var rows []int
+	report, err := audience.Import(t.Context(), bytes.NewReader(file(500, func(int) string { return "" })), store, audience.ImportOptions{
+		Purposes: purposes, BatchRows: 10, Keyer: keyer, Progress: func(p audience.Progress) { checkSum(t, p.Report); rows = append(rows, p.Report.Rows) },
+	})
+	if err != nil || report.Rows != 500 || report.Created != 500 || report.NextLine != 0 || len(store.order) != 500 {
+		t.Fatalf("%+v, %v, saved %d", report, err, len(store.order))
+	}
+	for _, size := range store.batches {
+		if size > 10 {
+			t.Errorf("a batch of %d", size)
+		}
+	}
+	block := store.order[:200]
+	if !slices.IsSortedFunc(block, func(a, b audience.Contact) int {
+		x, y := keyer.Key(audience.KindEmail, a.Email), keyer.Key(audience.KindEmail, b.Email)
+		return bytes.Compare(x[:], y[:])
+	}) {
+		t.Error("the first block is not in the order of its keys")
+	}
+	if !slices.IsSorted(rows) || len(rows) != 50 || rows[0] != 10 {
+		t.Errorf("progress %v", rows)
+	}
+	before := store.order
+	store = newMemory()
+	store.err, store.failAt = errors.New("the database is gone"), 25
+	report, err = audience.Import(t.Context(), bytes.NewReader(file(500, func(int) string { return "" })), store, audience.ImportOptions{Purposes: purposes, BatchRows: 10, Keyer: keyer})
+	if err == nil || report.NextLine != 202 || report.Rows != 200 || len(store.order) != 250 {
+		t.Errorf("stopped with %+v, %v; saved %d of %d", report, err, len(store.order), len(before))
 	}
 }
 

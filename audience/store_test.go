@@ -13,8 +13,9 @@ type memory struct {
 	contacts   map[string]audience.Contact
 	consents   map[string]map[string]bool
 	attributes []string
-	batches    []int // rows of each transaction
-	err        error // what saving fails with once failAt batches are saved
+	batches    []int              // rows of each transaction
+	order      []audience.Contact // as they were saved
+	err        error              // what saving fails with once failAt batches are saved
 	failAt     int
 }
 
@@ -33,6 +34,7 @@ func (m *memory) SaveContacts(_ context.Context, rows []audience.Row) (saved aud
 	}
 	m.batches = append(m.batches, len(rows))
 	for _, row := range rows {
+		m.order = append(m.order, row.Contact)
 		id := row.Contact.ExternalID
 		stored, known := m.contacts[id]
 		applied, changed := row.Apply(stored)

@@ -73,7 +73,7 @@ func openInput(name string) (file io.ReadCloser, size int64, err error) {
 
 // importContacts fills in what every import has, and shows progress.
 func (a *app) importContacts(sh *shell, r io.Reader, size int64, o audience.ImportOptions) (audience.Report, error) {
-	o.Region, o.Purposes = a.cfg.Region, purposeNames()
+	o.Region, o.Keyer, o.Purposes = a.cfg.Region, a.keyer, purposeNames()
 	bar := sh.progress(size, "importing")
 	o.Progress = func(p audience.Progress) { _ = bar.Set64(min(p.Bytes, max(size, p.Bytes))) }
 	report, err := audience.Import(sh.ctx, r, a.contacts(), o)

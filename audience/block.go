@@ -1,22 +1,24 @@
 package audience
 
 import (
+	"bytes"
 	"encoding/binary"
 	"hash/maphash"
+	"slices"
 )
 
-// batch is what has been read since the last transaction.
-type batch struct {
+// block is what has been read and not saved.
+type block struct {
 	rows     []Row
 	at       map[string]int // row of an external id
 	problems []Problem
 	counts   Report // what the store will say is not in it
 }
 
-func newBatch() *batch { return &batch{at: make(map[string]int)} }
+func newBlock() *block { return &block{at: make(map[string]int)} }
 
 // reject counts a row that will not be saved.
-func (b *batch) reject(problems ...Problem) {
+func (b *block) reject(problems ...Problem) {
 	b.counts.Rows++
 	b.counts.Rejected++
 	for _, p := range problems {
@@ -27,7 +29,7 @@ func (b *batch) reject(problems ...Problem) {
 
 // keep takes a row in, one for each external id: a store may write a contact
 // once in a statement.
-func (b *batch) keep(row Row, warnings []Problem) {
+func (b *block) keep(row Row, warnings []Problem) {
 	b.counts.Rows++
 	b.counts.Warnings += len(warnings)
 	b.problems = append(b.problems, warnings...)
@@ -39,6 +41,23 @@ func (b *batch) keep(row Row, warnings []Problem) {
 	}
 	b.at[id] = len(b.rows)
 	b.rows = append(b.rows, row)
+}
+
+// arrange puts the rows into the order of their addresses' keys. Those who share
+// an address keep theirs.
+func (b *block) arrange(keyer *Keyer) {
+	keys := make(map[string]Key, len(b.rows))
+	for _, r := range b.rows {
+		kind, address := KindEmail, r.Contact.Email
+		if address == "" {
+			kind, address = KindContact, r.Contact.ExternalID
+		}
+		keys[r.Contact.ExternalID] = keyer.Key(kind, address)
+	}
+	slices.SortStableFunc(b.rows, func(x, y Row) int {
+		kx, ky := keys[x.Contact.ExternalID], keys[y.Contact.ExternalID]
+		return bytes.Compare(kx[:], ky[:])
+	})
 }
 
 // repeats finds external ids that a file has twice. It keeps hashes of 64 bits:
