@@ -11,8 +11,8 @@ import (
 
 // bareJob is what the bare sender is to do: put what the product would put on
 // the wire there, over as many connections and in the same groups, as quickly as
-// one can who knows each recipient's address and values beforehand. What it does
-// and does not do is said at the top of main.go.
+// one can who has each recipient's address and data in memory. What it does and
+// does not do is said at the top of main.go.
 type bareJob struct {
 	Case       string
 	Sink       sink
@@ -45,8 +45,8 @@ type bareSender interface {
 // none is no row.
 const none = -1
 
-// sampleSize is how many different recipients a bare sender knows: their values
-// are more than any cache near the processor holds. It is a multiple of every
+// sampleSize is how many different recipients a bare sender knows: their data
+// is more than any cache near the processor holds. It is a multiple of every
 // perCall.
 const sampleSize = 4000
 

@@ -22,8 +22,10 @@ type bareHTTP struct {
 	header     http.Header
 	status     int // of a good answer
 	recipients int // of a call
-	// body appends the body of a call from a row of the sample on.
-	body func(dst []byte, row int) []byte
+	// body appends the body of a call to the recipients of the sample from first
+	// on, whose holes are filled in the sheet.
+	body   func(dst []byte, sheet *templates.Sheet, first int) []byte
+	sample *sample
 }
 
 func (b bareHTTP) perCall() int { return b.recipients }
@@ -31,8 +33,12 @@ func (b bareHTTP) perCall() int { return b.recipients }
 func (b bareHTTP) connect() (func(row, next int) error, error) {
 	client := &http.Transport{MaxIdleConnsPerHost: 1, DisableCompression: true}
 	var body []byte
-	return func(row, _ int) error {
-		body = b.body(body[:0], row)
+	sheet := new(templates.Sheet)
+	return func(first, _ int) error {
+		if err := b.sample.render(sheet, first, b.recipients); err != nil {
+			return err
+		}
+		body = b.body(body[:0], sheet, first)
 		response, err := client.RoundTrip(&http.Request{Method: http.MethodPost, URL: b.url, Host: b.url.Host, Header: b.header,
 			Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1})
 		if err != nil {
@@ -72,24 +78,24 @@ func bareSendGrid(job bareJob) (bareSender, error) {
 	tags[0].name[0] = '{'
 	unsubscribe := encodePart(s.skeleton.Headers[0].Value, escapeJSON[[]byte])
 	identity := fmt.Appendf(nil, `}],"custom_args":{"g":"%d","k":"`, sampleGroup)
-	body := func(dst []byte, first int) []byte {
+	body := func(dst []byte, sheet *templates.Sheet, first int) []byte {
 		dst = append(dst, root...)
-		for row := first; row < first+calls; row++ {
-			if row > first {
+		for row := range calls {
+			if row > 0 {
 				dst = append(dst, ',')
 			}
-			dst = appendJSON(append(dst, `{"to":[{"email":`...), s.addresses[row])
-			dst = hex.AppendEncode(append(dst, identity...), s.keys[row][:])
-			dst = unsubscribe.append(append(dst, `"},"headers":{"List-Unsubscribe":"`...), s.sheet, row)
+			dst = appendJSON(append(dst, `{"to":[{"email":`...), s.addresses[first+row])
+			dst = hex.AppendEncode(append(dst, identity...), s.recipients[first+row].Key[:])
+			dst = unsubscribe.append(append(dst, `"},"headers":{"List-Unsubscribe":"`...), sheet, row)
 			dst = append(dst, `"},"substitutions":`...)
 			for _, t := range tags {
-				dst = appendJSON(append(dst, t.name...), s.sheet.At(row, t.hole))
+				dst = appendJSON(append(dst, t.name...), sheet.At(row, t.hole))
 			}
 			dst = append(dst, "}}"...)
 		}
 		return append(dst, "]}"...)
 	}
-	return bareHTTP{url: endpoint, header: headers("Bearer SG.benchmark", "application/json"), status: http.StatusAccepted, recipients: calls, body: body}, nil
+	return bareHTTP{url: endpoint, header: headers("Bearer SG.benchmark", "application/json"), status: http.StatusAccepted, recipients: calls, body: body, sample: s}, nil
 }
 
 // substitution is a tag as a key of JSON, with what stands before and after it.
@@ -148,13 +154,13 @@ func bareTwilio(job bareJob) (bareSender, error) {
 	}
 	from := append(escapeForm([]byte("From="), s.skeleton.Sender.SMSSender), "&Body="...)
 	text := encodePart(s.skeleton.Text, escapeForm[[]byte])
-	body := func(dst []byte, row int) []byte {
-		dst = text.append(append(dst, from...), s.sheet, row)
-		return escapeForm(append(dst, "&To="...), s.addresses[row])
+	body := func(dst []byte, sheet *templates.Sheet, first int) []byte {
+		dst = text.append(append(dst, from...), sheet, 0)
+		return escapeForm(append(dst, "&To="...), s.addresses[first])
 	}
 	header := headers("Basic "+base64.StdEncoding.EncodeToString([]byte(account+":benchmark")), "application/x-www-form-urlencoded")
 	header.Set("Accept", "application/json")
-	return bareHTTP{url: endpoint, header: header, status: http.StatusCreated, recipients: 1, body: body}, nil
+	return bareHTTP{url: endpoint, header: header, status: http.StatusCreated, recipients: 1, body: body, sample: s}, nil
 }
 
 // bareFCM sends a JSON body a device.
@@ -170,11 +176,11 @@ func bareFCM(job bareJob) (bareSender, error) {
 		`"apns":{"headers":{"apns-collapse-id":"%[1]s","apns-expiration":"%[2]s","apns-priority":"5"}},`+
 		`"webpush":{"headers":{"TTL":"86400","Topic":"%[1]s","Urgency":"normal"}},"token":`, id, expiry)
 	message := fcmMessage(s.skeleton)
-	body := func(dst []byte, row int) []byte {
-		dst = append(message.append(dst, s.sheet, row), platforms...)
-		return append(appendJSON(dst, s.addresses[row]), "}}"...)
+	body := func(dst []byte, sheet *templates.Sheet, first int) []byte {
+		dst = append(message.append(dst, sheet, 0), platforms...)
+		return append(appendJSON(dst, s.addresses[first]), "}}"...)
 	}
-	return bareHTTP{url: endpoint, header: headers("Bearer ya29.BENCHMARKBENCHMARKBENCHMAR", "application/json"), status: http.StatusOK, recipients: 1, body: body}, nil
+	return bareHTTP{url: endpoint, header: headers("Bearer ya29.BENCHMARKBENCHMARKBENCHMAR", "application/json"), status: http.StatusOK, recipients: 1, body: body, sample: s}, nil
 }
 
 // fcmMessage is a body up to the last quote of its data.

@@ -12,6 +12,7 @@ import (
 	"github.com/emersion/go-msgauth/dkim"
 
 	"utskick/channels/mime"
+	"utskick/templates"
 )
 
 // bareMail sends messages that it makes from an encoded layout, each with the
@@ -46,7 +47,7 @@ func (b *bareMail) connect() (func(row, next int) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &bareSession{bareMail: b, conn: conn, r: bufio.NewReader(conn)}
+	s := &bareSession{bareMail: b, sheet: new(templates.Sheet), conn: conn, r: bufio.NewReader(conn)}
 	if err := s.exchange(1); err != nil {
 		return nil, err
 	}
@@ -58,8 +59,9 @@ func (b *bareMail) connect() (func(row, next int) error, error) {
 // last.
 type bareSession struct {
 	*bareMail
-	conn net.Conn
-	r    *bufio.Reader
+	sheet *templates.Sheet
+	conn  net.Conn
+	r     *bufio.Reader
 
 	out     []byte // what the next write has
 	head    string // DKIM-Signature line, or nothing
@@ -98,8 +100,11 @@ func (s *bareSession) send(row, next int) error {
 // begin makes the message of a row and queues its envelope, which names its
 // size with the To line (RFC 1870, 3).
 func (s *bareSession) begin(row int) (err error) {
-	envelope := mime.Envelope{Group: sampleGroup, Key: s.keys[row], Date: s.date}
-	if s.message, err = s.layout.Append(s.message[:0], s.sheet, row, envelope); err != nil {
+	if err := s.render(s.sheet, row, 1); err != nil {
+		return err
+	}
+	envelope := mime.Envelope{Group: sampleGroup, Key: s.recipients[row].Key, Date: s.date}
+	if s.message, err = s.layout.Append(s.message[:0], s.sheet, 0, envelope); err != nil {
 		return err
 	}
 	if s.key != nil {

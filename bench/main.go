@@ -3,14 +3,14 @@
 // that stand in for SendGrid, an SMTP relay, Twilio and FCM.
 //
 // Beside each measurement, in the same run, a bare sender puts the same bytes on
-// as many connections. It does what nobody who sends can leave out: it makes each
-// message while it sends, by appending from parts that are encoded beforehand, and
-// signs, dot-stuffs, pipelines and reads the answers as the product does. It knows
-// beforehand, in memory, each recipient's address, key, link tokens and values; it
-// has no database, plans nothing, renders no template, asks no suppression, writes
-// no ledger, has no time-outs, tries nothing again and stops at the first answer
-// that is not good. The ratio of the two rates says what all of that costs, and
-// does not depend on the machine as the rates do.
+// as many connections. It does what nobody who sends can leave out: from a
+// recipient's data, which it has in memory, it makes her message and the links in
+// it while it sends, by appending to parts that are encoded beforehand, and signs,
+// dot-stuffs, pipelines and reads the answers as the product does. It has no
+// database, plans nothing, asks no suppression, writes no ledger, has no time-outs,
+// tries nothing again and stops at the first answer that is not good. The ratio of
+// the two rates says what all of that costs, and does not depend on the machine as
+// the rates do.
 //
 // Sender, sink and database share the machine. Run it when nothing else does.
 package main

@@ -78,13 +78,23 @@ func campaign(c benchCase) dispatcher.Campaign {
 		Channels: []dispatcher.CampaignChannel{{Channel: c.channel, Template: template(c.channel).Name}}}
 }
 
-// sample is what the bare sender knows: some recipients, and the values that
-// their messages have.
+// sample is what the bare sender knows of some recipients, and the skeleton of
+// their messages.
 type sample struct {
-	skeleton  *templates.Skeleton
-	sheet     *templates.Sheet
-	keys      []audience.Key
-	addresses []string
+	skeleton   *templates.Skeleton
+	recipients []templates.Recipient
+	addresses  []string
+}
+
+// render fills the holes of n recipients' messages into an emptied sheet.
+func (s *sample) render(sheet *templates.Sheet, first, n int) error {
+	sheet.Reset(s.skeleton.Columns())
+	for i := range n {
+		if err := s.skeleton.Fill(sheet, sampleGroup, s.recipients[first+i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sampleGroup stands for a group's id: as long as those of a new database.
@@ -108,13 +118,12 @@ func newSample(c benchCase, n int) (*sample, error) {
 	for i, target := range targets {
 		links[target] = int64(i + 1)
 	}
-	s := &sample{sheet: new(templates.Sheet)}
+	s := new(sample)
 	s.skeleton, err = templates.Compile(t, "sv", templates.Options{Sender: sender(c.sender), Topic: campaign(c).Topic,
 		PublicURL: publicURL, Signer: signer, Links: links})
 	if err != nil {
 		return nil, err
 	}
-	s.sheet.Reset(s.skeleton.Columns())
 	for i := range n {
 		if err := s.add(c.channel, keyer, i); err != nil {
 			return nil, err
@@ -131,7 +140,8 @@ func (s *sample) add(ch audience.Channel, keyer *audience.Keyer, i int) error {
 	if err != nil {
 		return err
 	}
-	s.keys, s.addresses = append(s.keys, k), append(s.addresses, address)
-	return s.skeleton.Fill(s.sheet, sampleGroup, templates.Recipient{Key: k, FirstName: c.FirstName, LastName: c.LastName,
+	s.addresses = append(s.addresses, address)
+	s.recipients = append(s.recipients, templates.Recipient{Key: k, FirstName: c.FirstName, LastName: c.LastName,
 		Locale: c.Locale, Attributes: attributes, Tracked: tracked(i)})
+	return nil
 }

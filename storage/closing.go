@@ -30,7 +30,7 @@ func (s *Store) planMoved(ctx context.Context, tx *sql.Tx, p *slicePlan) (size i
 	if err != nil {
 		return 0, err
 	}
-	var after int64
+	after := changed{at: p.started - 1}
 	for {
 		page, last, err := s.movedSince(ctx, tx, p, after)
 		if err != nil {
@@ -52,24 +52,27 @@ func (s *Store) planMoved(ctx context.Context, tx *sql.Tx, p *slicePlan) (size i
 	return size, s.closedBatch(ctx, tx, p, without)
 }
 
-// movedSince returns a page of contacts that were changed after the run began,
-// in the order of their ids, and the last id looked at.
-func (s *Store) movedSince(ctx context.Context, tx *sql.Tx, p *slicePlan, after int64) ([]moved, int64, error) {
-	from, key := "contacts c", p.destinations().key
+// changed is a place in the order in which contacts were changed.
+type changed struct{ at, contact int64 }
+
+// movedSince returns a page of contacts that were changed after a place, in the
+// order of their changes, and the place of the last.
+func (s *Store) movedSince(ctx context.Context, tx *sql.Tx, p *slicePlan, after changed) ([]moved, changed, error) {
+	from := "contacts c"
 	if p.ref.Channel == audience.Push {
-		from = "contacts c left join devices d on d.contact = c.id and d.active"
+		from += " left join devices d on d.contact = c.id and d.active"
 	}
-	text := fmt.Sprintf(`select c.id, %s, c.contact_k, c.locale from %s where c.id in
-		(select id from contacts where updated_at >= $1 and id > $2 order by id limit 1000) order by c.id`, key, from)
+	text := fmt.Sprintf(`select c.id, c.updated_at, %s, c.contact_k, c.locale from %s where c.id in
+		(select id from contacts where (updated_at, id) > ($1, $2) order by updated_at, id limit 1000) order by c.updated_at, c.id`,
+		p.destinations().key, from)
 	var page []moved
-	last := after
-	err := each(ctx, tx, text, []any{p.started, after}, func(rows *sql.Rows) error {
+	err := each(ctx, tx, text, []any{after.at, after.contact}, func(rows *sql.Rows) error {
 		var m moved
-		err := rows.Scan(&m.contact, &m.key, &m.own, &m.locale)
-		page, last = append(page, m), m.contact
+		err := rows.Scan(&m.contact, &after.at, &m.key, &m.own, &m.locale)
+		page, after.contact = append(page, m), m.contact
 		return err
 	})
-	return page, last, err
+	return page, after, err
 }
 
 // addMissing adds those of the page who are not in the run under any key that

@@ -32,7 +32,7 @@ create table contacts (
 create index contacts_email_k on contacts (email_k, id, locale);
 create index contacts_phone_k on contacts (phone_k, id, locale);
 create index contacts_contact_k on contacts (contact_k);
-create index contacts_updated on contacts (updated_at);
+create index contacts_updated on contacts (updated_at, id);
 create index contacts_no_email on contacts (contact_k) where email_k is null;
 create index contacts_no_phone on contacts (contact_k) where phone_k is null;
 
