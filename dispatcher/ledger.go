@@ -52,6 +52,7 @@ type Batch struct {
 	Last     audience.Key // members up to here are settled; zero: none
 	Ready    bool         // not calling, not done
 	Attempts int          // times that nothing of it was taken, in a row
+	Dense    bool         // about every contact whose key lies in the range is a member
 
 	Sender   string
 	Template int64

@@ -14,7 +14,7 @@ import (
 // worker sends in half a window, and no more than a twentieth of a second's
 // rate limit.
 const (
-	mostSingles    = 200
+	mostSingles    = 500
 	firstSingles   = 50
 	doubtfulChunk  = 10
 	shareOfSecond  = 20

@@ -71,47 +71,52 @@ var ErrNoProvider = errors.New("no provider is configured for this channel")
 // Dispatch takes chunks of a batch, one after the other, until the batch is
 // done, deferred or stopped, or somebody else has it. All of these return nil:
 // a doorbell that was rung in vain is no error.
+//
+// The batch is read once. What changes of it afterwards is this worker's doing,
+// or makes its next claim fail.
 func (w *Worker) Dispatch(ctx context.Context, ref BatchRef) error {
-	for ctx.Err() == nil {
-		b, err := w.Ledger.Batch(ctx, ref.ID)
-		if err != nil {
-			return err
-		}
-		if !b.Ready || b.Fence != ref.Fence {
-			return nil
-		}
-		more, err := w.step(ctx, b)
+	b, err := w.Ledger.Batch(ctx, ref.ID)
+	if err != nil {
+		return err
+	}
+	if !b.Ready || b.Fence != ref.Fence {
+		return nil
+	}
+	for more := true; more && ctx.Err() == nil; {
+		more, err = w.step(ctx, &b)
 		if errors.Is(err, ErrNotClaimed) {
 			return nil
 		}
-		if err != nil || !more {
+		if err != nil {
 			return err
 		}
-		ref.Fence++
 	}
 	return nil
 }
 
-// step does what the batch needs next, and reports whether it may go on.
-func (w *Worker) step(ctx context.Context, b Batch) (more bool, err error) {
+// step does what the batch needs next, moves it on, and reports whether it may
+// go on.
+func (w *Worker) step(ctx context.Context, b *Batch) (more bool, err error) {
 	switch {
 	case b.RunState == Cancelling:
-		return false, w.Ledger.CloseRest(ctx, b, Skipped, CauseCancelled)
+		return false, w.Ledger.CloseRest(ctx, *b, Skipped, CauseCancelled)
 	case b.RunState != Sending:
 		return false, nil
 	case w.Now().After(b.SendBy):
-		return false, w.Ledger.CloseRest(ctx, b, Failed, CauseExpired)
+		return false, w.Ledger.CloseRest(ctx, *b, Failed, CauseExpired)
 	}
 	provider := w.Providers[b.Channel]
 	if provider == nil {
 		return false, fmt.Errorf("%s: %w", b.Channel, ErrNoProvider)
 	}
-	c, err := w.prepare(ctx, b, provider)
+	c, err := w.prepare(ctx, *b, provider)
 	if err != nil {
 		return false, err
 	}
 	defer w.sheets.Put(c.sheet)
-	return w.call(ctx, c)
+	more, err = w.call(ctx, c)
+	b.Fence, b.Last, b.Attempts = b.Fence+1, c.through, 0
+	return more, err
 }
 
 // chunk is the part of a batch that one claim covers.

@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"utskick/audience"
@@ -25,14 +25,15 @@ const (
 // Batch implements [dispatcher.Ledger].
 func (s *Store) Batch(ctx context.Context, id int64) (dispatcher.Batch, error) {
 	const text = `select b.id, b.fence, b.channel, b.grp, b.run, r.rev, r.state, r.send_by, b.k_lo, b.k_hi, b.last_k, b.state,
-		b.attempts, g.sender, g.template, g.language, c.topic
+		b.attempts, g.sender, g.template, g.language, c.topic, b.n,
+		(select count(*) from slices s where s.run = b.run and s.channel = b.channel)
 		from batches b join groups g on g.id = b.grp join runs r on r.id = b.run join campaigns c on c.id = r.campaign
 		where b.id = $1`
 	var b dispatcher.Batch
-	var sendBy int64
+	var sendBy, members, slices int64
 	var state int
 	err := s.write.QueryRowContext(ctx, text, id).Scan(&b.ID, &b.Fence, &b.Channel, &b.Group, &b.Run, &b.Rev, &b.RunState,
-		&sendBy, &b.Low, &b.High, &b.Last, &state, &b.Attempts, &b.Sender, &b.Template, &b.Language, &b.Topic)
+		&sendBy, &b.Low, &b.High, &b.Last, &state, &b.Attempts, &b.Sender, &b.Template, &b.Language, &b.Topic, &members, &slices)
 	if errors.Is(err, sql.ErrNoRows) {
 		return b, fmt.Errorf("batch %d: %w", id, ErrNotFound)
 	}
@@ -40,8 +41,14 @@ func (s *Store) Batch(ctx context.Context, id int64) (dispatcher.Batch, error) {
 		return b, fmt.Errorf("read batch %d: %w", id, err)
 	}
 	b.SendBy, b.Ready = timeOf(sendBy), state == batchReady
+	// Keys are spread evenly, so a range has its share of all contacts.
+	contacts := float64(slices*dispatcher.SliceSize) * (part(b.High) - part(b.Low))
+	b.Dense = contacts < 2*float64(members)
 	return b, nil
 }
+
+// part is how large a part of all keys lies before k.
+func part(k audience.Key) float64 { return float64(binary.BigEndian.Uint64(k[:8])) / (1 << 64) }
 
 // Members implements [dispatcher.Ledger]. The contact is found by the key of
 // its current address: a member whose contact has another one by now is Gone.
@@ -50,7 +57,10 @@ func (s *Store) Members(ctx context.Context, b dispatcher.Batch, limit int) ([]d
 	group, low, high := q.arg(b.Group), q.arg(afterOf(b)), q.arg(b.High)
 	chunk := fmt.Sprintf(`select m.k, m.contact from members m where m.grp = %s and m.k > %s and m.k <= %s and m.code is null
 		order by m.k limit %s`, group, low, high, q.arg(limit))
-	text := s.d.membersText(b.Channel, chunk)
+	text := s.d.membersText(destinations[b.Channel], chunk)
+	if b.Dense && !s.d.embedded() {
+		text = rangeText(destinations[b.Channel], chunk, low, high)
+	}
 	members := make([]dispatcher.Member, 0, limit)
 	row := memberRow{sender: b.Sender}
 	err := each(ctx, s.read, text, q.args, func(rows *sql.Rows) error {
@@ -81,37 +91,55 @@ func afterOf(b dispatcher.Batch) []byte {
 	return []byte{}
 }
 
-// destination names where the address of a channel lies: the tables that are
-// joined to the members m, one after the other, and the address.
-func destination(ch audience.Channel) (joins [][2]string, address string) {
-	switch ch {
-	case audience.SMS:
-		return [][2]string{{"contacts c", "c.phone_k = m.k and c.id = m.contact"}}, "c.phone"
-	case audience.Push:
-		return [][2]string{{"devices d", "d.k = m.k and d.contact = m.contact and d.active"}, {"contacts c", "c.id = d.contact"}}, "d.token"
-	default:
-		return [][2]string{{"contacts c", "c.email_k = m.k and c.id = m.contact"}}, "c.email"
-	}
+// destinationOf says where the address of a channel lies: the table with its key
+// and the contact's id, and for push the contact beside it.
+type destinationOf struct {
+	from    string
+	and     string // a condition on from
+	key     string
+	contact string
+	address string
+	beside  string
+}
+
+var destinations = map[audience.Channel]destinationOf{
+	audience.Email: {from: "contacts c", key: "c.email_k", contact: "c.id", address: "c.email"},
+	audience.SMS:   {from: "contacts c", key: "c.phone_k", contact: "c.id", address: "c.phone"},
+	audience.Push: {from: "devices d", and: " and d.active", key: "d.k", contact: "d.contact", address: "d.token",
+		beside: "contacts c on c.id = d.contact"},
 }
 
 const memberColumns = `c.contact_k, %s as address, c.first_name, c.last_name, c.locale, c.attributes, c.basis <> '' as basis, c.grants`
 
 // membersText reads the members of a chunk and their contacts, one by one: no
 // engine has a reason to read more than those, whatever it knows of the tables.
-func (d dialect) membersText(ch audience.Channel, chunk string) string {
-	joins, address := destination(ch)
-	columns := fmt.Sprintf(memberColumns, address)
-	var leftJoins string
-	var from, where []string
-	for _, j := range joins {
-		leftJoins += " left join " + j[0] + " on " + j[1]
-		from, where = append(from, j[0]), append(where, j[1])
-	}
+func (d dialect) membersText(o destinationOf, chunk string) string {
+	columns, on := fmt.Sprintf(memberColumns, o.address), o.key+" = m.k and "+o.contact+" = m.contact"+o.and
+	beside := ""
 	if d.embedded() {
-		return fmt.Sprintf(`select m.k, %s from (%s) m%s order by m.k`, columns, chunk, leftJoins)
+		if o.beside != "" {
+			beside = " left join " + o.beside
+		}
+		return fmt.Sprintf(`select m.k, %s from (%s) m left join %s on %s%s order by m.k`, columns, chunk, o.from, on, beside)
 	}
-	return fmt.Sprintf(`select m.k, c.* from (%s) m left join lateral (select %s from %s where %s offset 0) c on true order by m.k`,
-		chunk, columns, strings.Join(from, ", "), strings.Join(where, " and "))
+	if o.beside != "" {
+		beside = " join " + o.beside
+	}
+	return fmt.Sprintf(`select m.k, c.* from (%s) m left join lateral (select %s from %s%s where %s offset 0) c on true order by m.k`,
+		chunk, columns, o.from, beside, on)
+}
+
+// rangeText does the same where about all contacts of the range are members: it
+// reads the range, and spares a descent of the index for each.
+func rangeText(o destinationOf, chunk, low, high string) string {
+	beside := ""
+	if o.beside != "" {
+		beside = " join " + o.beside
+	}
+	return fmt.Sprintf(`select m.k, c.contact_k, c.address, c.first_name, c.last_name, c.locale, c.attributes, c.basis, c.grants
+		from (%[1]s) m left join (select %[2]s as k, %[3]s as contact, %[4]s from %[5]s%[6]s
+			where %[2]s > %[7]s and %[2]s <= %[8]s%[9]s order by 1, 2 offset 0) c on c.k = m.k and c.contact = m.contact order by m.k`,
+		chunk, o.key, o.contact, fmt.Sprintf(memberColumns, o.address), o.from, beside, low, high, o.and)
 }
 
 // memberRow is where the rows of a chunk are read to, one after the other: what

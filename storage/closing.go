@@ -64,7 +64,7 @@ func (s *Store) movedSince(ctx context.Context, tx *sql.Tx, p *slicePlan, after 
 	}
 	text := fmt.Sprintf(`select c.id, c.updated_at, %s, c.contact_k, c.locale from %s where c.id in
 		(select id from contacts where (updated_at, id) > ($1, $2) order by updated_at, id limit 1000) order by c.updated_at, c.id`,
-		p.destinations().key, from)
+		destinations[p.ref.Channel].key, from)
 	var page []moved
 	err := each(ctx, tx, text, []any{after.at, after.contact}, func(rows *sql.Rows) error {
 		var m moved

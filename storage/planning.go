@@ -132,10 +132,11 @@ func (s *Store) planRange(ctx context.Context, tx *sql.Tx, p *slicePlan) (size, 
 // sliceText selects one row (grp, k, id) for each key of the slice: the contact
 // with the lowest id stands for all who share the address. It reads an index in
 // its order, and where there is one language nothing else.
-func (s *Store) sliceText(q *query, p *slicePlan, o destinationsOf, groups map[string]int64) string {
+func (s *Store) sliceText(q *query, p *slicePlan, groups map[string]int64) string {
+	o, from, locale := p.source()
 	return fmt.Sprintf(`select %[1]s as grp, k, id from (select %[2]s as k, %[3]s as id, %[4]s as locale,
 		lag(%[2]s) over (order by %[2]s, %[3]s) as previous from %[5]s where %[6]s) x where previous is null or previous <> k`,
-		p.groupOf(q, groups), o.key, o.contact, o.locale, o.from, p.within(q, o.key))
+		p.groupOf(q, groups), o.key, o.contact, locale, from, p.within(q, o.key)+o.and)
 }
 
 // writeMembersAtOnce writes the members of a slice and their batches. It returns
@@ -144,7 +145,6 @@ func (s *Store) sliceText(q *query, p *slicePlan, o destinationsOf, groups map[s
 // over once.
 func (s *Store) writeMembersAtOnce(ctx context.Context, tx *sql.Tx, p *slicePlan, groups map[string]int64) (rows, members int64, err error) {
 	q := s.query()
-	o := p.destinations()
 	partition, sorted := "", ""
 	if len(p.languages) > 1 {
 		partition, sorted = "partition by grp", " order by grp, k"
@@ -156,9 +156,9 @@ func (s *Store) writeMembersAtOnce(ctx context.Context, tx *sql.Tx, p *slicePlan
 		cut as (insert into batches (grp, run, channel, n, k_lo, k_hi, not_before)
 			select grp, %[5]s, %[6]s, count(*), (array_agg(k) filter (where place = 0))[1],
 				(array_agg(k) filter (where place = %[1]d - 1 or last))[1], %[7]s from slice group by grp, batch order by grp, batch)
-		select (select count(*) from %[8]s where %[9]s), count(*) from slice`,
-		dispatcher.BatchSize, s.sliceText(q, p, o, groups), partition, sorted,
-		q.cast(p.ref.Run, "bigint"), q.cast(string(p.ref.Channel), "text"), q.cast(p.due, "bigint"), o.from, p.within(q, o.key))
+		select (%[8]s), count(*) from slice`,
+		dispatcher.BatchSize, s.sliceText(q, p, groups), partition, sorted,
+		q.cast(p.ref.Run, "bigint"), q.cast(string(p.ref.Channel), "text"), q.cast(p.due, "bigint"), p.countText(q))
 	err = tx.QueryRowContext(ctx, text, q.args...).Scan(&rows, &members)
 	return rows, members, err
 }
@@ -166,17 +166,22 @@ func (s *Store) writeMembersAtOnce(ctx context.Context, tx *sql.Tx, p *slicePlan
 // writeMembersInSteps does the same where a statement writes one table.
 func (s *Store) writeMembersInSteps(ctx context.Context, tx *sql.Tx, p *slicePlan, groups map[string]int64) (rows, members int64, err error) {
 	q := s.query()
-	o := p.destinations()
-	text := `insert into members (grp, k, contact) select grp, k, id from (` + s.sliceText(q, p, o, groups) + `) x order by grp, k`
+	text := `insert into members (grp, k, contact) select grp, k, id from (` + s.sliceText(q, p, groups) + `) x order by grp, k`
 	if members, err = affected(tx.ExecContext(ctx, text, q.args...)); err != nil {
 		return 0, 0, err
 	}
 	q = s.query()
-	text = `select count(*) from ` + o.from + ` where ` + p.within(q, o.key)
+	text = p.countText(q)
 	if err := tx.QueryRowContext(ctx, text, q.args...).Scan(&rows); err != nil {
 		return 0, 0, err
 	}
 	return rows, members, s.makeAllBatches(ctx, tx, p, groups)
+}
+
+// countText counts the destinations of the slice, duplicates included.
+func (p *slicePlan) countText(q *query) string {
+	o := destinations[p.ref.Channel]
+	return `select count(*) from ` + o.from + ` where ` + p.within(q, o.key) + o.and
 }
 
 func (s *Store) makeAllBatches(ctx context.Context, tx *sql.Tx, p *slicePlan, groups map[string]int64) error {
@@ -197,26 +202,17 @@ func (p *slicePlan) within(q *query, column string) string {
 	return text
 }
 
-// destinationsOf says where the destinations of a channel lie.
-type destinationsOf struct {
-	from    string
-	key     string
-	contact string // its id
-	locale  string
-}
-
-// destinations reads the contacts' locales only where they matter.
-func (p *slicePlan) destinations() destinationsOf {
-	switch p.ref.Channel {
-	case audience.Push:
-		if len(p.languages) == 1 {
-			return destinationsOf{"(select k, contact from devices where active) d", "d.k", "d.contact", "''"}
-		}
-		return destinationsOf{"devices d join contacts c on c.id = d.contact and d.active", "d.k", "d.contact", "c.locale"}
-	case audience.SMS:
-		return destinationsOf{"contacts c", "c.phone_k", "c.id", "c.locale"}
+// source says where the slice is read from, and the contacts' locales, which are
+// read only where they matter.
+func (p *slicePlan) source() (o destinationOf, from, locale string) {
+	o = destinations[p.ref.Channel]
+	switch {
+	case o.beside == "":
+		return o, o.from, "c.locale"
+	case len(p.languages) == 1:
+		return o, o.from, "''"
 	default:
-		return destinationsOf{"contacts c", "c.email_k", "c.id", "c.locale"}
+		return o, o.from + " join " + o.beside, "c.locale"
 	}
 }
 

@@ -37,7 +37,7 @@ func consents(t *testing.T, e *Env) {
 	type member struct{ Basis, Tracked bool }
 	got := map[audience.Key]member{}
 	b := e.batches(audience.Email)[0]
-	members, err := e.Members(e.ctx(), b, 100)
+	members, err := e.membersOf(b, 100)
 	e.must(err)
 	for _, m := range members {
 		gate := suppression.NewGate(e.Store, suppression.SystemClock)

@@ -44,7 +44,7 @@ func planning(t *testing.T, e *Env) {
 	seen := map[audience.Key]bool{}
 	languages := map[string]int{}
 	for _, b := range e.batches(audience.Email) {
-		members, err := e.Members(e.ctx(), b, 2*dispatcher.BatchSize)
+		members, err := e.membersOf(b, 2*dispatcher.BatchSize)
 		e.must(err)
 		if len(members) > dispatcher.BatchSize {
 			t.Errorf("batch %d has %d members", b.ID, len(members))
@@ -83,7 +83,7 @@ func languagesByLocale(t *testing.T, e *Env) {
 	e.plan()
 	got := map[string]int{}
 	for _, b := range e.batches(audience.SMS) {
-		members, err := e.Members(e.ctx(), b, 100)
+		members, err := e.membersOf(b, 100)
 		e.must(err)
 		got[b.Language] += len(members)
 	}
@@ -135,7 +135,7 @@ func closingSlice(t *testing.T, e *Env) {
 	}
 	gone := 0
 	for _, b := range e.batches(audience.Email) {
-		members, err := e.Members(e.ctx(), b, 100)
+		members, err := e.membersOf(b, 100)
 		e.must(err)
 		for _, m := range members {
 			if m.Gone {

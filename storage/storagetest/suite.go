@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"utskick/audience"
 	"utskick/dispatcher"
 	"utskick/storage"
@@ -209,9 +211,24 @@ func (e *Env) batches(ch audience.Channel) []dispatcher.Batch {
 }
 
 // claimOf returns the claim of the first n members of a batch, and their keys.
-func (e *Env) claimOf(b dispatcher.Batch, n int) (dispatcher.Claim, []audience.Key) {
+// membersOf reads members in both ways that a store has, which must agree.
+func (e *Env) membersOf(b dispatcher.Batch, n int) ([]dispatcher.Member, error) {
 	e.t.Helper()
 	members, err := e.Members(e.ctx(), b, n)
+	if err != nil {
+		return nil, err
+	}
+	b.Dense = !b.Dense
+	others, err := e.Members(e.ctx(), b, n)
+	if diff := cmp.Diff(members, others, cmp.AllowUnexported(suppression.Candidate{})); diff != "" {
+		e.t.Errorf("members read one by one and as a range differ: %s", diff)
+	}
+	return members, err
+}
+
+func (e *Env) claimOf(b dispatcher.Batch, n int) (dispatcher.Claim, []audience.Key) {
+	e.t.Helper()
+	members, err := e.membersOf(b, n)
 	e.must(err)
 	if len(members) == 0 {
 		e.t.Fatal("the batch has no unsettled members")

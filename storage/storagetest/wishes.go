@@ -92,7 +92,7 @@ func trackingWithdrawn(t *testing.T, e *Env) {
 	b := e.batches(audience.Email)[0]
 	tracked := func() bool {
 		t.Helper()
-		members, err := e.Members(e.ctx(), b, 10)
+		members, err := e.membersOf(b, 10)
 		e.must(err)
 		return members[0].Recipient.Tracked
 	}
