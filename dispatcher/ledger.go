@@ -52,7 +52,8 @@ type Batch struct {
 	Last     audience.Key // members up to here are settled; zero: none
 	Ready    bool         // not calling, not done
 	Attempts int          // times that nothing of it was taken, in a row
-	Dense    bool         // about every contact whose key lies in the range is a member
+	Piece    Piece
+	Dense    bool // about every contact whose key lies in the range is a member
 
 	Sender   string
 	Template int64
@@ -107,10 +108,15 @@ type Settlement struct {
 	ProviderID string    // of the call, where one call carries many
 	Messages   []Message // those with an id of their own, in key order
 	Exceptions []Exception
-	// Moved go on in a new batch of a new group, not before RetryAt.
-	Moved    []audience.Key
-	RetryAt  time.Time
-	Attempts int // of the new batch
+	Moves      []Move // members that go on elsewhere
+}
+
+// Moved counts the members that go on elsewhere.
+func (s Settlement) Moved() (n int) {
+	for _, m := range s.Moves {
+		n += len(m.Keys)
+	}
+	return n
 }
 
 // Progress is where a batch stands after a settlement.
@@ -139,6 +145,12 @@ type Ledger interface {
 	// Evidence records that members were sent after all: late answers of a
 	// claim that was swept. Only in_doubt members change.
 	Evidence(ctx context.Context, group int64, sent []Message) error
+	// DecidePiece decides on a ready batch that is a piece that waits: while
+	// others of its halving are out, it waits on; when all [HoldingPieces] of
+	// them were refused alike, all may be tried again and their run is paused
+	// with the reason (held); otherwise its members go on in halves, and one who
+	// is alone has failed.
+	DecidePiece(ctx context.Context, b Batch, reason string) (held bool, err error)
 	// PauseRun stops a run with a reason, unless it is not sending.
 	PauseRun(ctx context.Context, run int64, reason string) error
 }

@@ -12,13 +12,13 @@ import (
 // outcome is what a chunk's results mean for the ledger.
 type outcome struct {
 	exceptions []Exception
-	moved      []audience.Key // go on in a batch of their own
+	moves      []Move         // go on in batches of their own
+	returned   []audience.Key // not taken
 	sent       []Message      // everybody who was sent to: the evidence if the claim is lost
 	dead       []deadAddress
 	callID     string        // where it stands for all of sent
 	pause      time.Duration // the longest that the provider asked for
 	stop       string        // why the run must stop; empty: it need not
-	back       int           // how many were not taken
 	done       int           // how many have an outcome from the provider
 }
 
@@ -30,21 +30,29 @@ type deadAddress struct {
 
 // nothingDone says that the provider has done nothing with anybody of the
 // chunk, so that the claim can be given back whole.
-func (o outcome) nothingDone() bool { return o.done == 0 }
+func (o outcome) nothingDone() bool { return o.done == 0 && len(o.returned) > 0 }
 
 // judge sorts the results of a chunk.
-func judge(c *chunk, v suppression.Verdict, permits []*suppression.Permit, results []channels.Result) outcome {
+func judge(c *chunk, v suppression.Verdict, permits []*suppression.Permit, results []channels.Result, now time.Time) outcome {
 	o := outcome{exceptions: c.exceptions, sent: make([]Message, 0, len(c.keys))}
-	results = holdIfAlike(permits, results)
-	for i, k := range c.keys {
-		if permits[i] == nil {
-			o.except(k, Suppressed, Cause(v.Rulings[i].Cause))
-			continue
-		}
-		o.add(k, results[i])
+	many := c.provider.PerCall() > 1
+	whole := many && o.judgeWhole(c.batch, c.keys, permits, results, now)
+	if !whole {
+		results = holdIfAlike(permits, results)
 	}
-	if c.provider.PerCall() > 1 && len(o.sent) > 0 {
+	for i, k := range c.keys {
+		switch {
+		case permits[i] == nil:
+			o.except(k, Suppressed, Cause(v.Rulings[i].Cause))
+		case !whole:
+			o.add(k, results[i])
+		}
+	}
+	if many && len(o.sent) > 0 {
 		o.callID = o.sent[0].ProviderID
+	}
+	if len(o.returned) > 0 {
+		o.moves = append(o.moves, Move{Keys: o.returned, RetryAt: now.Add(o.pauseOf(c.batch.Attempts)), Attempts: c.batch.Attempts + 1, Piece: c.batch.Piece})
 	}
 	return o
 }
@@ -71,7 +79,7 @@ func holdIfAlike(permits []*suppression.Permit, results []channels.Result) []cha
 		if permits[i] == nil {
 			continue
 		}
-		if r.Class != channels.Refused || r.Suppress != "" || (asked > 0 && r.Reason != reason) {
+		if (r.Class != channels.Refused && r.Class != channels.Rejected) || r.Suppress != "" || (asked > 0 && r.Reason != reason) {
 			return results
 		}
 		asked, reason = asked+1, r.Reason
@@ -96,13 +104,13 @@ func (o *outcome) add(k audience.Key, r channels.Result) {
 	case channels.InDoubt:
 		o.done++
 		o.except(k, InDoubt, causeOfDoubt(r.Reason))
-	case channels.Refused:
+	case channels.Refused, channels.Rejected, channels.TooLarge: // alone
 		o.done++
-		o.except(k, Failed, causeOfRefusal(r.Reason))
+		o.except(k, Failed, causeOfRefusal(r))
 		if r.Suppress != "" {
 			o.dead = append(o.dead, deadAddress{k, r.Suppress, r.Reason})
 		}
-	case channels.Rejected, channels.TooLarge, channels.Hold:
+	case channels.Hold:
 		o.stop = r.Reason
 		if o.stop == "" {
 			o.stop = r.Class.String()
@@ -114,8 +122,7 @@ func (o *outcome) add(k audience.Key, r channels.Result) {
 }
 
 func (o *outcome) giveBack(k audience.Key, r channels.Result) {
-	o.back++
-	o.moved = append(o.moved, k)
+	o.returned = append(o.returned, k)
 	o.pause = max(o.pause, r.Pause)
 }
 
@@ -126,8 +133,8 @@ func causeOfDoubt(reason string) Cause {
 	return CauseNoAnswer
 }
 
-func causeOfRefusal(reason string) Cause {
-	if reason == channels.ReasonTooLarge {
+func causeOfRefusal(r channels.Result) Cause {
+	if r.Class == channels.TooLarge || r.Reason == channels.ReasonTooLarge {
 		return CauseTooLarge
 	}
 	return CauseRefused

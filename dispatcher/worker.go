@@ -109,6 +109,9 @@ func (w *Worker) step(ctx context.Context, b *Batch) (more bool, err error) {
 	if provider == nil {
 		return false, fmt.Errorf("%s: %w", b.Channel, ErrNoProvider)
 	}
+	if b.Piece.Waits() {
+		return false, w.decidePiece(ctx, *b)
+	}
 	c, err := w.prepare(ctx, *b, provider)
 	if err != nil {
 		return false, err
@@ -200,8 +203,8 @@ func (w *Worker) call(ctx context.Context, c *chunk) (more bool, err error) {
 	}
 	permits := c.permits(verdict)
 	results := w.send(ctx, c, permits)
-	o := judge(c, verdict, permits, results)
-	if o.nothingDone() && o.back > 0 {
+	o := judge(c, verdict, permits, results, w.Now())
+	if o.nothingDone() {
 		return false, errors.Join(w.release(whole, claim, c, o.pause), w.stopRun(whole, c, o))
 	}
 	more, err = w.settle(whole, c, claim, verdict, o)
@@ -258,8 +261,7 @@ const settleFor = 2 * time.Minute
 // late evidence.
 func (w *Worker) settle(ctx context.Context, c *chunk, claim Claim, v suppression.Verdict, o outcome) (more bool, err error) {
 	s := Settlement{Batch: claim.Batch, Group: c.batch.Group, Fence: claim.Fence + 1, Members: c.members, Through: c.through,
-		Version: v.Version, ProviderID: o.callID, Messages: o.messages(), Exceptions: o.exceptions, Moved: o.moved,
-		RetryAt: w.Now().Add(o.pauseOf(c.batch.Attempts)), Attempts: c.batch.Attempts + 1}
+		Version: v.Version, ProviderID: o.callID, Messages: o.messages(), Exceptions: o.exceptions, Moves: o.moves}
 	deadline := time.Now().Add(settleFor)
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		p, err := w.Ledger.Settle(ctx, s)

@@ -29,6 +29,7 @@ type ledger struct {
 	steps     []string
 	settled   []dispatcher.Settlement
 	evidence  []dispatcher.Message
+	decided   string
 	paused    string
 	closed    dispatcher.Cause
 	retryAt   time.Time
@@ -87,6 +88,12 @@ func (l *ledger) Evidence(_ context.Context, _ int64, sent []dispatcher.Message)
 	l.did("evidence")
 	l.evidence = sent
 	return nil
+}
+
+func (l *ledger) DecidePiece(_ context.Context, _ dispatcher.Batch, reason string) (bool, error) {
+	l.did("decide")
+	l.decided = reason
+	return false, nil
 }
 
 func (l *ledger) PauseRun(_ context.Context, _ int64, reason string) error {
@@ -227,8 +234,10 @@ func TestAnswers(t *testing.T) {
 			want: dispatcher.Exception{Key: key(2), Code: dispatcher.Failed, Cause: dispatcher.CauseTooLarge}},
 		{name: "not taken", answer: channels.Result{Class: channels.NotTaken, Pause: time.Minute}, moved: true},
 		{name: "expired", answer: channels.Result{}, moved: true},
-		{name: "rejected", answer: channels.Result{Class: channels.Rejected, Reason: "bad_request"}, moved: true, paused: "fake answered bad_request", steps: []string{"pause"}},
-		{name: "too large together", answer: channels.Result{Class: channels.TooLarge}, moved: true, paused: "fake answered too_large", steps: []string{"pause"}},
+		{name: "rejected alone", answer: channels.Result{Class: channels.Rejected, Reason: "bad_request"},
+			want: dispatcher.Exception{Key: key(2), Code: dispatcher.Failed, Cause: dispatcher.CauseRefused}},
+		{name: "too large and alone", answer: channels.Result{Class: channels.TooLarge},
+			want: dispatcher.Exception{Key: key(2), Code: dispatcher.Failed, Cause: dispatcher.CauseTooLarge}},
 		{name: "held", answer: channels.Result{Class: channels.Hold, Reason: "bad_credentials"}, moved: true, paused: "fake answered bad_credentials", steps: []string{"pause"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -252,10 +261,10 @@ func TestAnswers(t *testing.T) {
 					t.Errorf("settlement: %+v", s)
 				}
 			} else if c.moved {
-				if got >= 0 || len(s.Moved) != 1 || s.Moved[0] != key(2) || s.RetryAt.Sub(now) < c.answer.Pause {
+				if got >= 0 || s.Moved() != 1 || s.Moves[0].Keys[0] != key(2) || s.Moves[0].RetryAt.Sub(now) < c.answer.Pause {
 					t.Errorf("settlement: %+v", s)
 				}
-			} else if got < 0 || s.Exceptions[got] != c.want || len(s.Moved) != 0 {
+			} else if got < 0 || s.Exceptions[got] != c.want || s.Moved() != 0 {
 				t.Errorf("settlement: %+v", s)
 			}
 			if l.paused != c.paused {
@@ -263,6 +272,62 @@ func TestAnswers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRefusedCalls: what becomes of a call with many recipients that is refused
+// as a whole, by what it is a part of.
+func TestRefusedCalls(t *testing.T) {
+	rejected := channels.Result{Class: channels.Rejected, Reason: "bad_request"}
+	third := dispatcher.Piece{Origin: 77, Depth: dispatcher.HoldingDepth}
+	waiting := third
+	waiting.Refusal = "bad_request"
+	for _, c := range []struct {
+		name   string
+		answer channels.Result
+		of     dispatcher.Piece
+		n      int
+		sizes  []int // of the moves
+		want   dispatcher.Piece
+		failed int
+	}{
+		{"a whole call", rejected, dispatcher.Piece{}, 5, []int{3, 2}, dispatcher.Piece{Origin: 1, Depth: 1}, 0},
+		{"a half", rejected, dispatcher.Piece{Origin: 77, Depth: 1}, 2, []int{1, 1}, dispatcher.Piece{Origin: 77, Depth: 2}, 0},
+		{"a piece of the third halving", rejected, third, 2, []int{2}, waiting, 0},
+		{"one, of the third halving", rejected, third, 1, []int{1}, waiting, 0},
+		{"one, of a later halving", rejected, dispatcher.Piece{Origin: 77, Depth: 9}, 1, nil, dispatcher.Piece{}, 1},
+		{"one, by itself", rejected, dispatcher.Piece{}, 1, nil, dispatcher.Piece{}, 1},
+		{"too large", channels.Result{Class: channels.TooLarge}, dispatcher.Piece{}, 4, []int{2, 2}, dispatcher.Piece{}, 0},
+		{"too large, of the third halving", channels.Result{Class: channels.TooLarge}, third, 4, []int{2, 2}, third, 0},
+		{"too large and alone", channels.Result{Class: channels.TooLarge}, dispatcher.Piece{}, 1, nil, dispatcher.Piece{}, 1},
+	} {
+		w, l, p := worker(t, c.n+1, 1000)
+		l.batch.Piece = c.of
+		l.blocked = []suppression.Match{{Key: key(1), Cause: suppression.Objected}}
+		p.answers = slices.Repeat([]channels.Result{c.answer}, c.n+1)
+		if err := dispatch(t, w); err != nil || len(l.settled) != 1 {
+			t.Fatalf("%s: %v, %v", c.name, err, l.steps)
+		}
+		s := l.settled[0]
+		var sizes []int
+		for _, m := range s.Moves {
+			sizes = append(sizes, len(m.Keys))
+			if m.Piece != c.want || !m.RetryAt.Equal(now) || m.Attempts != 0 {
+				t.Errorf("%s: %+v", c.name, m)
+			}
+		}
+		if !slices.Equal(sizes, c.sizes) || len(s.Exceptions) != 1+c.failed || l.paused != "" {
+			t.Errorf("%s: %+v", c.name, s)
+		}
+	}
+}
+
+func TestAPieceThatWaitsIsNotCalled(t *testing.T) {
+	w, l, _ := worker(t, 3, 1000)
+	l.batch.Piece = dispatcher.Piece{Origin: 77, Depth: 3, Refusal: "bad_request"}
+	if err := dispatch(t, w); err != nil || l.decided != "fake answered bad_request to every part of a call" {
+		t.Errorf("%v, %q", err, l.decided)
+	}
+	expectSteps(t, l, "decide")
 }
 
 func TestNothingTakenIsReleased(t *testing.T) {

@@ -25,7 +25,7 @@ const (
 // Batch implements [dispatcher.Ledger].
 func (s *Store) Batch(ctx context.Context, id int64) (dispatcher.Batch, error) {
 	const text = `select b.id, b.fence, b.channel, b.grp, b.run, r.rev, r.state, r.send_by, b.k_lo, b.k_hi, b.last_k, b.state,
-		b.attempts, g.sender, g.template, g.language, c.topic, b.n,
+		b.attempts, g.sender, g.template, g.language, c.topic, b.origin, b.depth, b.refusal, b.n,
 		(select count(*) from slices s where s.run = b.run and s.channel = b.channel)
 		from batches b join groups g on g.id = b.grp join runs r on r.id = b.run join campaigns c on c.id = r.campaign
 		where b.id = $1`
@@ -33,7 +33,8 @@ func (s *Store) Batch(ctx context.Context, id int64) (dispatcher.Batch, error) {
 	var sendBy, members, slices int64
 	var state int
 	err := s.write.QueryRowContext(ctx, text, id).Scan(&b.ID, &b.Fence, &b.Channel, &b.Group, &b.Run, &b.Rev, &b.RunState,
-		&sendBy, &b.Low, &b.High, &b.Last, &state, &b.Attempts, &b.Sender, &b.Template, &b.Language, &b.Topic, &members, &slices)
+		&sendBy, &b.Low, &b.High, &b.Last, &state, &b.Attempts, &b.Sender, &b.Template, &b.Language, &b.Topic,
+		&b.Piece.Origin, &b.Piece.Depth, &b.Piece.Refusal, &members, &slices)
 	if errors.Is(err, sql.ErrNoRows) {
 		return b, fmt.Errorf("batch %d: %w", id, ErrNotFound)
 	}
@@ -259,7 +260,7 @@ func (s *Store) Beat(ctx context.Context, batch, fence int64) error {
 
 // Settle implements [dispatcher.Ledger].
 func (s *Store) Settle(ctx context.Context, m dispatcher.Settlement) (p dispatcher.Progress, err error) {
-	if s.d.embedded() || len(m.Moved) > 0 {
+	if s.d.embedded() || len(m.Moves) > 0 {
 		p.Done, err = s.settleInSteps(ctx, m)
 	} else {
 		p.Done, err = s.settleAtOnce(ctx, m)
@@ -275,8 +276,10 @@ func (s *Store) settleInSteps(ctx context.Context, m dispatcher.Settlement) (don
 		if err := s.writeExceptions(ctx, tx, m.Group, m.Exceptions); err != nil {
 			return err
 		}
-		if err := s.moveMembers(ctx, tx, m); err != nil {
-			return err
+		for _, move := range m.Moves {
+			if err := s.moveMembers(ctx, tx, m.Group, move); err != nil {
+				return err
+			}
 		}
 		if done, err = s.advance(ctx, tx, m); err != nil {
 			return err
@@ -332,7 +335,7 @@ func (s *Store) advance(ctx context.Context, tx *sql.Tx, m dispatcher.Settlement
 // advanceText is the statement of advance, up to its condition. The ring is
 // renewed, so that the worker who goes on is not rung for meanwhile.
 func advanceText(q *query, m dispatcher.Settlement, batch, fence string) string {
-	counted := map[dispatcher.Code]int{dispatcher.Sent: m.Members - len(m.Moved)}
+	counted := map[dispatcher.Code]int{dispatcher.Sent: m.Members - m.Moved()}
 	for _, e := range m.Exceptions {
 		counted[e.Code]++
 		counted[dispatcher.Sent]--
@@ -342,7 +345,7 @@ func advanceText(q *query, m dispatcher.Settlement, batch, fence string) string 
 		failed = failed + %s, in_doubt = in_doubt + %s, skipped = skipped + %s, moved = moved + %s, attempts = 0, rung_at = %s,
 		state = case when settled + %s = n then 2 else 0 end where id = %s and fence = %s and state = 1`,
 		q.arg(m.Through), settled, q.arg(counted[dispatcher.Sent]), q.arg(counted[dispatcher.Suppressed]), q.arg(counted[dispatcher.Failed]),
-		q.arg(counted[dispatcher.InDoubt]), q.arg(counted[dispatcher.Skipped]), q.arg(len(m.Moved)), q.arg(q.now), settled, batch, fence)
+		q.arg(counted[dispatcher.InDoubt]), q.arg(counted[dispatcher.Skipped]), q.arg(m.Moved()), q.arg(q.now), settled, batch, fence)
 }
 
 // writeExceptions writes the members that differ from what their batch says.
@@ -391,45 +394,6 @@ func (d dialect) members(q *query, group int64, columns ...column) (from, picked
 	}
 	return fmt.Sprintf(`(select m.place, u.* from %s, lateral (select m.ctid as place from members m
 		where m.grp = %s and m.k = u.k offset 0) m) u`, table, g), `members.ctid = u.place`
-}
-
-// moveMembers rewrites members into a new group with a batch of its own.
-func (s *Store) moveMembers(ctx context.Context, tx *sql.Tx, m dispatcher.Settlement) error {
-	if len(m.Moved) == 0 {
-		return nil
-	}
-	var group int64
-	const copyGroup = `insert into groups (run, channel, slice, sender, template, language, variant, due_at, parent)
-		select run, channel, slice, sender, template, language, variant, due_at, id from groups where id = $1 returning id`
-	if err := tx.QueryRowContext(ctx, copyGroup, m.Group).Scan(&group); err != nil {
-		return fmt.Errorf("make a group for members to move to: %w", err)
-	}
-	low, high := m.Moved[0], m.Moved[0]
-	for _, k := range m.Moved {
-		if string(k[:]) < string(low[:]) {
-			low = k
-		}
-		if string(k[:]) > string(high[:]) {
-			high = k
-		}
-	}
-	q := s.query()
-	from, picked := s.d.members(q, m.Group, keys("k", m.Moved))
-	text := fmt.Sprintf(`update members set grp = %s from %s where %s and members.code is null`, q.arg(group), from, picked)
-	res, err := tx.ExecContext(ctx, text, q.args...)
-	if err != nil {
-		return fmt.Errorf("move members: %w", err)
-	}
-	if n, err := res.RowsAffected(); err != nil || n != int64(len(m.Moved)) {
-		return errors.Join(err, dispatcher.ErrLostClaim)
-	}
-	const batch = `insert into batches (grp, run, channel, n, k_lo, k_hi, not_before, attempts)
-		select id, run, channel, $1, $2, $3, $4, $5 from groups where id = $6`
-	_, err = tx.ExecContext(ctx, batch, len(m.Moved), keyArg(low), keyArg(high), millisOf(m.RetryAt), m.Attempts, group)
-	if err != nil {
-		return fmt.Errorf("make a batch for moved members: %w", err)
-	}
-	return nil
 }
 
 // CloseRest implements [dispatcher.Ledger].

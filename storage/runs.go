@@ -106,10 +106,11 @@ func (s *Store) LatestRun(ctx context.Context, campaign string) (dispatcher.Run,
 	return r, err
 }
 
+const pauseText = `update runs set state = 'paused', reason = $1, rev = rev + 1 where id = $2 and state = 'sending'`
+
 // PauseRun implements [dispatcher.Ledger].
 func (s *Store) PauseRun(ctx context.Context, run int64, reason string) error {
-	const text = `update runs set state = 'paused', reason = $1, rev = rev + 1 where id = $2 and state = 'sending'`
-	_, err := s.write.ExecContext(context.WithoutCancel(ctx), text, reason, run)
+	_, err := s.write.ExecContext(context.WithoutCancel(ctx), pauseText, reason, run)
 	if err != nil {
 		return fmt.Errorf("pause run %d: %w", run, err)
 	}

@@ -256,7 +256,7 @@ func movedMembers(t *testing.T, e *Env) {
 	c, ks := e.claimOf(b, 100)
 	e.must(e.Claim(e.ctx(), c))
 	s := settlementOf(b, c, ks)
-	s.Moved, s.RetryAt, s.Attempts = []audience.Key{ks[9], ks[2], ks[5]}, e.Now.Add(time.Minute), 1
+	s.Moves = []dispatcher.Move{{Keys: []audience.Key{ks[9], ks[2], ks[5]}, RetryAt: e.Now.Add(time.Minute), Attempts: 1}}
 	if p, err := e.Settle(e.ctx(), s); err != nil || !p.Done {
 		t.Fatalf("%+v %v", p, err)
 	}

@@ -49,6 +49,10 @@ func Run(t *testing.T, e Engine) {
 		{"a run that is not sending or was edited is not claimed", claimNeedsRun},
 		{"settling counts and closes", settling},
 		{"moved members go on in another batch", movedMembers},
+		{"a refused call is halved down to the one it is refused for", poisonOfOne},
+		{"a refused call is halved down to two", poisonInEachHalf},
+		{"a call that is too large is halved", tooLarge},
+		{"a call that is refused in all its parts fails nobody", refusedThroughout},
 		{"a swept claim is in doubt, and late evidence is taken", sweeping},
 		{"cancelling skips the rest", cancelling},
 		{"a campaign is launched once", launchOnce},
@@ -152,7 +156,8 @@ const campaign = "Höst"
 // channels.
 func (e *Env) library(channels ...audience.Channel) {
 	e.t.Helper()
-	e.must(e.SaveSender(e.ctx(), templates.Sender{Name: "exempelbolaget", FromName: "Exempelbolaget", FromEmail: "nyheter@exempelbolaget.test"}))
+	e.must(e.SaveSender(e.ctx(), templates.Sender{Name: "exempelbolaget", FromName: "Exempelbolaget", FromEmail: "nyheter@exempelbolaget.test",
+		PostalAddress: "Exempelgatan 1, 111 11 Exempelstad", Site: "https://www.exempelbolaget.test"}))
 	c := dispatcher.Campaign{Name: campaign, Sender: "exempelbolaget", Topic: "newsletter"}
 	for _, ch := range channels {
 		name := "host-" + string(ch)
@@ -210,7 +215,6 @@ func (e *Env) batches(ch audience.Channel) []dispatcher.Batch {
 	return out
 }
 
-// claimOf returns the claim of the first n members of a batch, and their keys.
 // membersOf reads members in both ways that a store has, which must agree.
 func (e *Env) membersOf(b dispatcher.Batch, n int) ([]dispatcher.Member, error) {
 	e.t.Helper()
@@ -226,6 +230,7 @@ func (e *Env) membersOf(b dispatcher.Batch, n int) ([]dispatcher.Member, error) 
 	return members, err
 }
 
+// claimOf returns the claim of the first n members of a batch, and their keys.
 func (e *Env) claimOf(b dispatcher.Batch, n int) (dispatcher.Claim, []audience.Key) {
 	e.t.Helper()
 	members, err := e.membersOf(b, n)

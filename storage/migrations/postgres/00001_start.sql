@@ -186,12 +186,18 @@ create table batches (
     in_doubt   bigint   not null default 0,
     skipped    bigint   not null default 0,
     moved      bigint   not null default 0,
+    -- A part of a call that was refused: of which batch, after how many halvings,
+    -- and why it was refused itself, as long as it waits for the other parts.
+    origin     bigint   not null default 0,
+    depth      bigint   not null default 0,
+    refusal    text     not null default '',
     check (settled = sent + suppressed + failed + in_doubt + skipped + moved),
     check (state <> 2 or settled = n)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 create index batches_ready on batches (not_before) where state = 0;
 create index batches_calling on batches (channel) include (k_lo, k_hi) where state = 1;
 create index batches_open on batches (run) where state <> 2;
+create index batches_origin on batches (origin) where origin <> 0;
 create index batches_run on batches (run, channel);
 
 create table calls (

@@ -183,12 +183,18 @@ create table batches (
     in_doubt   integer   not null default 0,
     skipped    integer   not null default 0,
     moved      integer   not null default 0,
+    -- A part of a call that was refused: of which batch, after how many halvings,
+    -- and why it was refused itself, as long as it waits for the other parts.
+    origin     integer  not null default 0,
+    depth      integer  not null default 0,
+    refusal    text     not null default '',
     check (settled = sent + suppressed + failed + in_doubt + skipped + moved),
     check (state <> 2 or settled = n)
 );
 create index batches_ready on batches (not_before) where state = 0;
 create index batches_calling on batches (channel, k_lo, k_hi) where state = 1;
 create index batches_open on batches (run) where state <> 2;
+create index batches_origin on batches (origin) where origin <> 0;
 create index batches_run on batches (run, channel);
 
 create table calls (

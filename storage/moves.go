@@ -1,0 +1,143 @@
+package storage
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"utskick/audience"
+	"utskick/dispatcher"
+)
+
+// moveMembers rewrites members into a new group with a batch of its own.
+func (s *Store) moveMembers(ctx context.Context, tx *sql.Tx, from int64, m dispatcher.Move) error {
+	var group int64
+	const copyGroup = `insert into groups (run, channel, slice, sender, template, language, variant, due_at, parent)
+		select run, channel, slice, sender, template, language, variant, due_at, id from groups where id = $1 returning id`
+	if err := tx.QueryRowContext(ctx, copyGroup, from).Scan(&group); err != nil {
+		return fmt.Errorf("make a group for members to move to: %w", err)
+	}
+	q := s.query()
+	table, picked := s.d.members(q, from, keys("k", m.Keys))
+	text := fmt.Sprintf(`update members set grp = %s from %s where %s and members.code is null`, q.arg(group), table, picked)
+	n, err := affected(tx.ExecContext(ctx, text, q.args...))
+	if err != nil {
+		return fmt.Errorf("move members: %w", err)
+	}
+	if n != int64(len(m.Keys)) {
+		return dispatcher.ErrLostClaim
+	}
+	order := func(a, b audience.Key) int { return bytes.Compare(a[:], b[:]) }
+	const batch = `insert into batches (grp, run, channel, n, k_lo, k_hi, not_before, attempts, origin, depth, refusal)
+		select id, run, channel, $1, $2, $3, $4, $5, $6, $7, $8 from groups where id = $9`
+	_, err = tx.ExecContext(ctx, batch, len(m.Keys), keyArg(slices.MinFunc(m.Keys, order)), keyArg(slices.MaxFunc(m.Keys, order)),
+		millisOf(m.RetryAt), m.Attempts, m.Piece.Origin, m.Piece.Depth, m.Piece.Refusal, group)
+	if err != nil {
+		return fmt.Errorf("make a batch for moved members: %w", err)
+	}
+	return nil
+}
+
+// waitForPieces is how long a piece waits before it looks for the others again.
+const waitForPieces = 500 * time.Millisecond
+
+// halving is what is known of the pieces of one refused call.
+type halving struct {
+	out   int // neither settled nor refused yet
+	alike int // waiting, refused for the same reason as the one that asks
+}
+
+// DecidePiece implements [dispatcher.Ledger].
+func (s *Store) DecidePiece(ctx context.Context, b dispatcher.Batch, reason string) (held bool, err error) {
+	err = s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		h, err := s.lockHalving(ctx, tx, b)
+		switch {
+		case err != nil:
+			return err
+		case h.out > 0:
+			const wait = `update batches set not_before = $1, rung_at = 0 where id = $2 and state = 0 and fence = $3`
+			_, err := tx.ExecContext(ctx, wait, millisOf(s.now().Add(waitForPieces)), b.ID, b.Fence)
+			return err
+		case h.alike == dispatcher.HoldingPieces:
+			held = true
+			return s.holdPieces(ctx, tx, b, reason)
+		default:
+			return s.splitPiece(ctx, tx, b)
+		}
+	})
+	if errors.Is(err, dispatcher.ErrNotClaimed) {
+		return false, nil // somebody else decided
+	}
+	if err != nil {
+		return false, fmt.Errorf("decide on batch %d, whose call was refused: %w", b.ID, err)
+	}
+	return held, nil
+}
+
+// lockHalving keeps the pieces as they are until the transaction ends.
+func (s *Store) lockHalving(ctx context.Context, tx *sql.Tx, b dispatcher.Batch) (h halving, err error) {
+	text := `select x.depth, x.state, x.refusal from batches x where x.origin = $1 and x.state <> 2 order by x.id` + s.d.updateOf("x")
+	err = each(ctx, tx, text, []any{b.Piece.Origin}, func(rows *sql.Rows) error {
+		var depth, state int
+		var refusal string
+		if err := rows.Scan(&depth, &state, &refusal); err != nil {
+			return err
+		}
+		switch {
+		case refusal == "" && depth <= dispatcher.HoldingDepth:
+			h.out++
+		case refusal == b.Piece.Refusal:
+			h.alike++
+		}
+		return nil
+	})
+	return h, err
+}
+
+// holdPieces makes the pieces batches like any other, for when the run goes on.
+func (s *Store) holdPieces(ctx context.Context, tx *sql.Tx, b dispatcher.Batch, reason string) error {
+	const free = `update batches set origin = 0, depth = 0, refusal = '', not_before = $1, rung_at = 0 where origin = $2 and refusal <> '' and state = 0`
+	if _, err := tx.ExecContext(ctx, free, s.millis(), b.Piece.Origin); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, pauseText, reason, b.Run)
+	return err
+}
+
+// splitPiece closes a piece: its members go on in halves, or, when there is but
+// one, she has failed.
+func (s *Store) splitPiece(ctx context.Context, tx *sql.Tx, b dispatcher.Batch) error {
+	var ks []audience.Key
+	const members = `select k from members where grp = $1 and k > $2 and k <= $3 and code is null order by k`
+	err := each(ctx, tx, members, []any{b.Group, afterOf(b), keyArg(b.High)}, func(rows *sql.Rows) error {
+		var k audience.Key
+		err := rows.Scan(&k)
+		ks = append(ks, k)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	code := "moved"
+	if len(ks) == 1 {
+		code = dispatcher.Failed.String()
+		_, err = s.setCode(ctx, tx, b.Group, ks, dispatcher.Failed, dispatcher.CauseRefused)
+	} else {
+		m := dispatcher.Move{Keys: ks, RetryAt: s.now(), Piece: dispatcher.Piece{Origin: b.Piece.Origin, Depth: b.Piece.Depth + 1}}
+		for _, half := range dispatcher.Halves(m) {
+			if err == nil {
+				err = s.moveMembers(ctx, tx, b.Group, half)
+			}
+		}
+	}
+	if err != nil {
+		return err
+	}
+	text := `update batches set state = 2, last_k = k_hi, settled = settled + $1, ` + code + ` = ` + code + ` + $1 where id = $2 and state = 0 and fence = $3`
+	res, err := tx.ExecContext(ctx, text, len(ks), b.ID, b.Fence)
+	return exactlyOne(res, err, dispatcher.ErrNotClaimed)
+}
