@@ -53,6 +53,10 @@ func (o *operator) registerCampaigns() {
 	huma.Register(o.api, operation(http.MethodPost, "/v1/campaigns/{name}/resume", "resume-campaign", campaignsTag, "Let a paused run go on", ""), o.resumeCampaign)
 	huma.Register(o.api, operation(http.MethodPost, "/v1/campaigns/{name}/cancel", "cancel-campaign", campaignsTag, "Cancel a run",
 		"Whoever has no outcome yet is skipped. What was sent cannot be called back."), o.cancelCampaign)
+	huma.Register(o.api, operation(http.MethodPost, "/v1/campaigns/{name}/resend", "resend-in-doubt", campaignsTag, "Send again to those in doubt",
+		"Whoever did get the message gets it twice. A run that has ended goes on for them. They are counted as resent."), o.resend)
+	huma.Register(o.api, operation(http.MethodPost, "/v1/campaigns/{name}/write-off", "write-off-in-doubt", campaignsTag, "Give up on those in doubt",
+		"They have failed, written_off."), o.writeOff)
 	huma.Register(o.api, operation(http.MethodGet, "/v1/campaigns/{name}/report", "campaign-report", campaignsTag, "Show what became of everybody in the audience",
 		"At every moment audience = duplicates + sent + suppressed + failed + in_doubt + skipped + pending."), o.campaignReport)
 }
@@ -197,6 +201,27 @@ func (o *operator) resumeCampaign(ctx context.Context, in *campaignPath) (*runAn
 func (o *operator) cancelCampaign(ctx context.Context, in *campaignPath) (*runAnswer, error) {
 	run, err := o.c.Store.Cancel(ctx, in.Name)
 	return o.changed(ctx, "cancel", in.Name, run, err)
+}
+
+type resolvedAnswer struct{ Body dispatcher.Resolved }
+
+func (o *operator) resend(ctx context.Context, in *campaignPath) (*resolvedAnswer, error) {
+	run, n, err := o.c.Store.Resend(ctx, in.Name)
+	return o.resolved(ctx, "resend", in.Name, run, n, err)
+}
+
+func (o *operator) writeOff(ctx context.Context, in *campaignPath) (*resolvedAnswer, error) {
+	run, n, err := o.c.Store.WriteOff(ctx, in.Name)
+	return o.resolved(ctx, "write-off", in.Name, run, n, err)
+}
+
+// resolved answers for a decision on those in doubt, and records it.
+func (o *operator) resolved(ctx context.Context, action, campaign string, run dispatcher.Run, n int64, err error) (*resolvedAnswer, error) {
+	if err != nil {
+		return nil, o.failed(noRun, err)
+	}
+	o.audit(ctx, "campaign."+action, campaign, fmt.Sprintf("run %d: %d", run.ID, n))
+	return &resolvedAnswer{dispatcher.Resolved{Run: run, Members: n}}, nil
 }
 
 // changed answers for a change of a run, and records it.

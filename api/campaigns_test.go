@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -209,4 +210,26 @@ func TestCampaignsThatCannotBe(t *testing.T) {
 	if len(s.store.campaigns) > 0 {
 		t.Error("one of them was created")
 	}
+}
+
+func TestThoseInDoubt(t *testing.T) {
+	s := newSite(t, nil)
+	s.store.runs["c"] = dispatcher.Run{ID: 7, State: dispatcher.Sending}
+	for _, c := range []struct {
+		action string
+		want   int64
+	}{{"write-off", 4}, {"resend", 3}} {
+		at := "/v1/campaigns/c/" + c.action
+		s.as(s.aud, http.MethodPost, at, "").want(t, http.StatusForbidden)
+		s.store.runs["c"] = dispatcher.Run{ID: 7, State: dispatcher.Paused}
+		a := s.as(s.marketer, http.MethodPost, at, "")
+		a.want(t, http.StatusOK)
+		if got := decode[dispatcher.Resolved](t, a); got.Members != c.want || got.Run.ID != 7 {
+			t.Errorf("%s: %+v", c.action, got)
+		}
+		if got, want := s.store.audits[len(s.store.audits)-1], fmt.Sprintf("crm|campaign.%s|c|run 7: %d", c.action, c.want); got != want {
+			t.Errorf("audited %q, want %q", got, want)
+		}
+	}
+	s.as(s.marketer, http.MethodPost, "/v1/campaigns/other/resend", "").want(t, http.StatusNotFound)
 }

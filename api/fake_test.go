@@ -366,6 +366,16 @@ func (m *memory) Cancel(_ context.Context, campaign string) (dispatcher.Run, err
 	return m.change(campaign, dispatcher.Cancelled, "")
 }
 
+func (m *memory) Resend(_ context.Context, campaign string) (dispatcher.Run, int64, error) {
+	run, err := m.change(campaign, dispatcher.Sending, "")
+	return run, 3, err
+}
+
+func (m *memory) WriteOff(_ context.Context, campaign string) (dispatcher.Run, int64, error) {
+	run, err := m.change(campaign, dispatcher.Finished, "")
+	return run, 4, err
+}
+
 func (m *memory) Report(_ context.Context, campaign string) (dispatcher.Report, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -72,6 +72,9 @@ type Campaigns interface {
 	Pause(ctx context.Context, campaign, reason string) (dispatcher.Run, error)
 	Resume(ctx context.Context, campaign string) (dispatcher.Run, error)
 	Cancel(ctx context.Context, campaign string) (dispatcher.Run, error)
+	// Resend and WriteOff decide on those in doubt, and return how many they are.
+	Resend(ctx context.Context, campaign string) (dispatcher.Run, int64, error)
+	WriteOff(ctx context.Context, campaign string) (dispatcher.Run, int64, error)
 	Report(ctx context.Context, campaign string) (dispatcher.Report, error)
 	// Progress returns the report without causes and events, which is quick at
 	// any size.

@@ -37,6 +37,8 @@ const (
 	CauseRender   Cause = "render"    // the template could not be filled for this contact
 	CauseRefused  Cause = "refused"   // the provider refuses this recipient
 	CauseTooLarge Cause = "too_large" // the message is over the provider's size limit
+	// An operator gave up on somebody in doubt.
+	CauseWrittenOff Cause = "written_off"
 
 	// in_doubt
 	CauseNoAnswer   Cause = "no_answer"   // handed over whole, and no answer came
@@ -58,7 +60,7 @@ func Causes() map[Code][]Cause {
 	withheld = append(withheld, Cause(suppression.NoBasis))
 	return map[Code][]Cause{
 		Suppressed: withheld,
-		Failed:     {CauseExpired, CauseRender, CauseRefused, CauseTooLarge},
+		Failed:     {CauseExpired, CauseRender, CauseRefused, CauseTooLarge, CauseWrittenOff},
 		InDoubt:    {CauseNoAnswer, CauseServer, CauseWorkerLost},
 		Skipped:    {CauseNoAddress, CauseAddressChanged, CauseCancelled},
 	}

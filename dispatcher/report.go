@@ -29,6 +29,9 @@ type ChannelReport struct {
 	InDoubt    int64            `json:"in_doubt"`
 	Skipped    int64            `json:"skipped"`
 	Pending    int64            `json:"pending"`
+	// Resent counts those among Sent who were sent to again at an operator's
+	// word, after they had been in doubt.
+	Resent int64 `json:"resent,omitempty"`
 	// Causes counts members by code and cause.
 	Causes map[string]map[string]int64 `json:"causes"`
 
@@ -39,6 +42,12 @@ type ChannelReport struct {
 	Opened       int64 `json:"opened"`
 	Clicked      int64 `json:"clicked"`
 	Unsubscribed int64 `json:"unsubscribed"`
+}
+
+// Resolved is what an operator's decision on those in doubt came to.
+type Resolved struct {
+	Run     Run   `json:"run"`
+	Members int64 `json:"members" doc:"How many were in doubt"`
 }
 
 // Settled returns how many members have their outcome.

@@ -277,7 +277,7 @@ func (s *Store) settleInSteps(ctx context.Context, m dispatcher.Settlement) (don
 			return err
 		}
 		for _, move := range m.Moves {
-			if err := s.moveMembers(ctx, tx, m.Group, move); err != nil {
+			if _, err := s.moveMembers(ctx, tx, m.Group, move); err != nil {
 				return err
 			}
 		}

@@ -14,22 +14,21 @@ import (
 )
 
 // moveMembers rewrites members into a new group with a batch of its own.
-func (s *Store) moveMembers(ctx context.Context, tx *sql.Tx, from int64, m dispatcher.Move) error {
-	var group int64
-	const copyGroup = `insert into groups (run, channel, slice, sender, template, language, variant, due_at, parent)
-		select run, channel, slice, sender, template, language, variant, due_at, id from groups where id = $1 returning id`
+func (s *Store) moveMembers(ctx context.Context, tx *sql.Tx, from int64, m dispatcher.Move) (group int64, err error) {
+	const copyGroup = `insert into groups (run, channel, slice, sender, template, language, variant, due_at, parent, resend)
+		select run, channel, slice, sender, template, language, variant, due_at, id, resend from groups where id = $1 returning id`
 	if err := tx.QueryRowContext(ctx, copyGroup, from).Scan(&group); err != nil {
-		return fmt.Errorf("make a group for members to move to: %w", err)
+		return 0, fmt.Errorf("make a group for members to move to: %w", err)
 	}
 	q := s.query()
 	table, picked := s.d.members(q, from, keys("k", m.Keys))
 	text := fmt.Sprintf(`update members set grp = %s from %s where %s and members.code is null`, q.arg(group), table, picked)
 	n, err := affected(tx.ExecContext(ctx, text, q.args...))
 	if err != nil {
-		return fmt.Errorf("move members: %w", err)
+		return 0, fmt.Errorf("move members: %w", err)
 	}
 	if n != int64(len(m.Keys)) {
-		return dispatcher.ErrLostClaim
+		return 0, dispatcher.ErrLostClaim
 	}
 	order := func(a, b audience.Key) int { return bytes.Compare(a[:], b[:]) }
 	const batch = `insert into batches (grp, run, channel, n, k_lo, k_hi, not_before, attempts, origin, depth, refusal)
@@ -37,9 +36,9 @@ func (s *Store) moveMembers(ctx context.Context, tx *sql.Tx, from int64, m dispa
 	_, err = tx.ExecContext(ctx, batch, len(m.Keys), keyArg(slices.MinFunc(m.Keys, order)), keyArg(slices.MaxFunc(m.Keys, order)),
 		millisOf(m.RetryAt), m.Attempts, m.Piece.Origin, m.Piece.Depth, m.Piece.Refusal, group)
 	if err != nil {
-		return fmt.Errorf("make a batch for moved members: %w", err)
+		return 0, fmt.Errorf("make a batch for moved members: %w", err)
 	}
-	return nil
+	return group, nil
 }
 
 // waitForPieces is how long a piece waits before it looks for the others again.
@@ -130,7 +129,7 @@ func (s *Store) splitPiece(ctx context.Context, tx *sql.Tx, b dispatcher.Batch) 
 		m := dispatcher.Move{Keys: ks, RetryAt: s.now(), Piece: dispatcher.Piece{Origin: b.Piece.Origin, Depth: b.Piece.Depth + 1}}
 		for _, half := range dispatcher.Halves(m) {
 			if err == nil {
-				err = s.moveMembers(ctx, tx, b.Group, half)
+				_, err = s.moveMembers(ctx, tx, b.Group, half)
 			}
 		}
 	}

@@ -74,16 +74,17 @@ func reportAudience(ctx context.Context, tx *sql.Tx, run int64, at map[audience.
 }
 
 func reportOutcomes(ctx context.Context, tx *sql.Tx, run int64, at map[audience.Channel]*dispatcher.ChannelReport) error {
-	const text = `select channel, sum(sent), sum(suppressed), sum(failed), sum(in_doubt), sum(skipped)
-		from batches where run = $1 group by channel`
+	const text = `select b.channel, sum(b.sent), sum(b.suppressed), sum(b.failed), sum(b.in_doubt), sum(b.skipped),
+		sum(case when g.resend = 1 then b.sent else 0 end)
+		from batches b join groups g on g.id = b.grp where b.run = $1 group by b.channel`
 	return each(ctx, tx, text, []any{run}, func(rows *sql.Rows) error {
 		var ch audience.Channel
-		var sent, suppressed, failed, inDoubt, skipped int64
-		if err := rows.Scan(&ch, &sent, &suppressed, &failed, &inDoubt, &skipped); err != nil {
+		var sent, suppressed, failed, inDoubt, skipped, resent int64
+		if err := rows.Scan(&ch, &sent, &suppressed, &failed, &inDoubt, &skipped, &resent); err != nil {
 			return err
 		}
 		c := at[ch]
-		c.Sent, c.Suppressed, c.Failed, c.InDoubt, c.Skipped = sent, suppressed, failed, inDoubt, skipped
+		c.Sent, c.Suppressed, c.Failed, c.InDoubt, c.Skipped, c.Resent = sent, suppressed, failed, inDoubt, skipped, resent
 		return nil
 	})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"sort"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"utskick/audience"
 	"utskick/dispatcher"
+	"utskick/storage"
 )
 
 type campaignsCommand struct {
@@ -18,6 +20,9 @@ type campaignsCommand struct {
 	Resume campaignResume `cmd:"" help:"Let a paused campaign go on."`
 	Cancel campaignCancel `cmd:"" help:"End a campaign; whoever was not sent to is skipped."`
 	Report campaignReport `cmd:"" help:"Tell what became of everybody."`
+
+	Resend   campaignResend   `cmd:"" help:"Send again to those in doubt. Who did get the message gets it twice."`
+	WriteOff campaignWriteOff `cmd:"" help:"Give up on those in doubt: they have failed."`
 }
 
 type campaignCreate struct {
@@ -107,6 +112,35 @@ func (c campaignCancel) Run(sh *shell) error {
 	return sh.change(func(a *app) (dispatcher.Run, error) { return a.store.Cancel(sh.ctx, c.Name) })
 }
 
+type campaignResend struct {
+	Name string `arg:"" help:"Name of the campaign."`
+}
+
+func (c campaignResend) Run(sh *shell) error {
+	return sh.resolve("resend", c.Name, "%d who were in doubt are sent to again.", (*storage.Store).Resend)
+}
+
+type campaignWriteOff struct {
+	Name string `arg:"" help:"Name of the campaign."`
+}
+
+func (c campaignWriteOff) Run(sh *shell) error {
+	return sh.resolve("write-off", c.Name, "%d who were in doubt are given up on.", (*storage.Store).WriteOff)
+}
+
+func (sh *shell) resolve(action, campaign, says string, f func(*storage.Store, context.Context, string) (dispatcher.Run, int64, error)) error {
+	return sh.with(func(a *app) error {
+		run, n, err := f(a.store, sh.ctx, campaign)
+		if err != nil {
+			return err
+		}
+		if err := a.store.Audit(sh.ctx, "command line", "campaigns "+action, campaign, fmt.Sprintf("run %d: %d", run.ID, n)); err != nil {
+			return err
+		}
+		return sh.print(dispatcher.Resolved{Run: run, Members: n}, says, n)
+	})
+}
+
 func (sh *shell) change(f func(*app) (dispatcher.Run, error)) error {
 	return sh.with(func(a *app) error {
 		run, err := f(a)
@@ -150,6 +184,15 @@ func (sh *shell) writeReport(r dispatcher.Report) error {
 	}
 	if err := w.Flush(); err != nil {
 		return err
+	}
+	for _, c := range r.Channels {
+		if c.InDoubt > 0 {
+			fmt.Fprintf(sh.stdout, "\n%s: %d are in doubt, and are not sent to again by themselves. Decide with\n"+
+				"  utskick campaigns write-off|resend %q\n", c.Channel, c.InDoubt, r.Campaign)
+		}
+		if c.Resent > 0 {
+			fmt.Fprintf(sh.stdout, "\n%s: %d of the sent were sent to again, after they had been in doubt.\n", c.Channel, c.Resent)
+		}
 	}
 	fmt.Fprintln(sh.stdout, "\nCauses:")
 	for _, c := range r.Channels {

@@ -192,7 +192,7 @@ func commands(t *testing.T) map[string][]string {
 			tag := reflect.StructTag(unquoted(field.Tag))
 			if _, sub := tag.Lookup("cmd"); sub {
 				leaf = false
-				walk(path+" "+strings.ToLower(field.Names[0].Name), structs[field.Type.(*ast.Ident).Name])
+				walk(path+" "+kebab(field.Names[0].Name), structs[field.Type.(*ast.Ident).Name])
 				continue
 			}
 			if _, arg := tag.Lookup("arg"); !arg {
@@ -213,8 +213,11 @@ func flag(field string, tag reflect.StructTag) string {
 	if name, ok := tag.Lookup("name"); ok {
 		return "--" + name
 	}
-	return "--" + strings.ToLower(capital.ReplaceAllString(field, "$1-$2"))
+	return "--" + kebab(field)
 }
+
+// kebab names a field as the command line does.
+func kebab(field string) string { return strings.ToLower(capital.ReplaceAllString(field, "$1-$2")) }
 
 // TestCommands wants a row for every command, with all of its flags, and no
 // other row and flag.
@@ -247,7 +250,7 @@ func TestCommands(t *testing.T) {
 func TestCommandsThatPagesName(t *testing.T) {
 	known := commands(t)
 	for _, page := range pages(t) {
-		for _, match := range regexp.MustCompile("(?m)(?:^|[`$(] ?)(utskick [a-z]+(?: [a-z]+)?)").FindAllStringSubmatch(read(t, page), -1) {
+		for _, match := range regexp.MustCompile("(?m)(?:^|[`$(] ?)(utskick [a-z]+(?: [a-z-]+)?)").FindAllStringSubmatch(read(t, page), -1) {
 			words := strings.Fields(match[1])
 			_, whole := known[match[1]]
 			_, alone := known[strings.Join(words[:2], " ")]

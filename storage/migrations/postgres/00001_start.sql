@@ -147,7 +147,8 @@ create table groups (
     language text   not null,
     variant  text   not null default '',
     due_at   bigint not null,
-    parent   bigint not null default 0
+    parent   bigint not null default 0,
+    resend   bigint not null default 0 -- 1: sent to again, at an operator's word
 );
 create index groups_run on groups (run, channel, slice);
 

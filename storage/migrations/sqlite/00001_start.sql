@@ -144,7 +144,8 @@ create table groups (
     language text   not null,
     variant  text   not null default '',
     due_at   integer not null,
-    parent   integer not null default 0
+    parent   integer not null default 0,
+    resend   integer not null default 0 -- 1: sent to again, at an operator's word
 );
 create index groups_run on groups (run, channel, slice);
 
