@@ -44,6 +44,14 @@ type ChannelReport struct {
 	Unsubscribed int64 `json:"unsubscribed"`
 }
 
+// Breach counts what breaks a promise. A count of 0 says that it was looked for
+// and not found.
+type Breach struct {
+	Promise string `json:"promise"` // P1 to P6
+	Name    string `json:"name"`
+	Count   int64  `json:"count"`
+}
+
 // Resolved is what an operator's decision on those in doubt came to.
 type Resolved struct {
 	Run     Run   `json:"run"`

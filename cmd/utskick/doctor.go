@@ -55,7 +55,15 @@ func (a *app) examine(sh *shell) ([]check, error) {
 	for _, c := range campaigns {
 		checks = append(checks, a.reconcile(sh, c.Name))
 	}
-	return checks, nil
+	breaches, err := a.store.Breaches(sh.ctx)
+	for _, b := range breaches {
+		c := check{Name: b.Promise + " " + b.Name, OK: b.Count == 0, Says: "none"}
+		if !c.OK {
+			c.Says = fmt.Sprintf("%d: a promise was broken; keep the database as it is, and look at them", b.Count)
+		}
+		checks = append(checks, c)
+	}
+	return checks, err
 }
 
 func (a *app) reconcile(sh *shell, campaign string) check {

@@ -60,6 +60,7 @@ func Run(t *testing.T, e Engine) {
 		{"those in doubt are written off", writingOff},
 		{"those in doubt are sent to again", resending},
 		{"nobody is sent to again in a run that was cancelled", resendingToNobody},
+		{"the auditor finds who was sent to after an objection", auditing},
 		{"history tells ruling, version and events", historyTells},
 		{"messages keep their provider's ids", messagesKeepTheirIDs},
 		{"API keys are found by hash until revoked", apiKeys},

@@ -207,7 +207,8 @@ create table calls (
     k_from          bytea,
     k_to            bytea  not null,
     t0              bigint not null,
-    suppression_ver bigint,
+    claim_ver       bigint not null, -- of the suppressions, when the claim was made
+    suppression_ver bigint, -- at the check, which is later
     provider_id     text, -- of the call
     message_ids     text, -- of its messages, where each has one: a line "key id" each
     primary key (batch, fence)

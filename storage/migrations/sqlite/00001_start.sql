@@ -204,7 +204,8 @@ create table calls (
     k_from          blob,
     k_to            blob  not null,
     t0              integer not null,
-    suppression_ver integer,
+    claim_ver       integer not null, -- of the suppressions, when the claim was made
+    suppression_ver integer, -- at the check, which is later
     provider_id     text, -- of the call
     message_ids     text, -- of its messages, where each has one: a line "key id" each
     primary key (batch, fence)

@@ -1,0 +1,87 @@
+package storagetest
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"utskick/audience"
+	"utskick/dispatcher"
+	"utskick/suppression"
+)
+
+// breaches returns the figures of the auditor that are not zero.
+func (e *Env) breaches() map[string]int64 {
+	e.t.Helper()
+	all, err := e.Breaches(e.ctx())
+	e.must(err)
+	found := map[string]int64{}
+	for _, b := range all {
+		if b.Count != 0 {
+			found[b.Name] = b.Count
+		}
+	}
+	if len(all) < 6 {
+		e.t.Errorf("only %d questions", len(all))
+	}
+	return found
+}
+
+// clean fails the test when the auditor finds anything.
+func (e *Env) clean(when string) {
+	e.t.Helper()
+	if found := e.breaches(); len(found) > 0 {
+		e.t.Errorf("%s: the auditor finds %v", when, found)
+	}
+}
+
+// auditing plants sends to people who had objected, in a run that is right
+// otherwise.
+func auditing(t *testing.T, e *Env) {
+	b := e.started(20)[0]
+	c, ks := e.claimOf(b, 12)
+	e.clean("when planned")
+	e.must(e.Claim(e.ctx(), c))
+	e.clean("when claimed")
+	s := settlementOf(b, c, ks)
+	s.Version = 0 // nobody has objected yet
+	s.Exceptions = []dispatcher.Exception{{Key: ks[0], Code: dispatcher.Suppressed, Cause: dispatcher.Cause(suppression.Objected)},
+		{Key: ks[1], Code: dispatcher.InDoubt, Cause: dispatcher.CauseNoAnswer}}
+	s.Moves = []dispatcher.Move{{Keys: ks[2:4], RetryAt: e.Now}}
+	_, err := e.Settle(e.ctx(), s)
+	e.must(err)
+	e.clean("when a part is settled")
+	e.must1(e.Record(e.ctx(), objection(ks[5])))
+	e.clean("when somebody objects after she was sent to")
+
+	b, err = e.Batch(e.ctx(), b.ID)
+	e.must(err)
+	c, ks = e.claimOf(b, 100)
+	single := objection(ks[0])
+	single.Person = false
+	e.must1(e.Record(e.ctx(), single))
+	single.Entry.Key = e.contactOf(ks[1])
+	e.must1(e.Record(e.ctx(), single))
+	elsewhere := objection(ks[2])
+	elsewhere.Person, elsewhere.Entry.Channel = false, string(audience.SMS)
+	e.must1(e.Record(e.ctx(), elsewhere))
+	e.must(e.Claim(e.ctx(), c))
+	s = settlementOf(b, c, ks)
+	s.Version = 0 // it was checked before it was claimed
+	_, err = e.Settle(e.ctx(), s)
+	e.must(err)
+	want := map[string]int64{"sent_after_objection": 1, "sent_after_objection_of_contact": 1, "checked_before_claim": 1}
+	if diff := cmp.Diff(want, e.breaches()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// contactOf returns the key of the contact who has one of the suite's addresses.
+func (e *Env) contactOf(k audience.Key) audience.Key {
+	for i := 0; ; i++ {
+		if e.email(address(i)) == k {
+			return e.Keyer.Key(audience.KindContact, fmt.Sprintf("c%d", i))
+		}
+	}
+}
