@@ -24,7 +24,7 @@ func walk(fsys fs.FS, visit func(name string, d fs.DirEntry) error) error {
 		switch {
 		case err == nil && d.IsDir() && slices.Contains(notOurs, name):
 			return fs.SkipDir
-		case err == nil && d.Type().IsRegular():
+		case err == nil && d.Type().IsRegular() && name != ".git": // a file in a second worktree
 			err = visit(name, d)
 		}
 		if name != "." && errors.Is(err, fs.ErrNotExist) {
