@@ -11,6 +11,7 @@ import (
 
 	"utskick/audience"
 	"utskick/dispatcher"
+	"utskick/internal/failpoint"
 	"utskick/suppression"
 	"utskick/templates"
 )
@@ -199,6 +200,7 @@ func (s *Store) Claim(ctx context.Context, c dispatcher.Claim) error {
 	const claim = `update batches set state = 1, fence = fence + 1, nonce = $1, owner = $2, beat_at = $3, claim_k = $4
 		where id = $5 and state = 0 and fence = $6
 		and exists (select 1 from runs r where r.id = $7 and r.state = 'sending' and r.rev = $8)`
+	failpoint.Hit(failpoint.ClaimBeforeCommit)
 	now := s.millis()
 	args := []any{c.Nonce, c.Owner, now, keyArg(c.Through), c.Batch, c.Fence, c.Run, c.Rev}
 	var err error
@@ -222,7 +224,7 @@ func (s *Store) Claim(ctx context.Context, c dispatcher.Claim) error {
 	if err != nil {
 		return fmt.Errorf("claim batch %d: %w", c.Batch, err)
 	}
-	return nil
+	return failpoint.Err(failpoint.ClaimAnswer)
 }
 
 // exactlyOne returns otherwise when a statement did not change exactly one row.
@@ -248,6 +250,7 @@ func (s *Store) Release(ctx context.Context, c dispatcher.Claim, retryAt time.Ti
 	if err := exactlyOne(res, err, dispatcher.ErrLostClaim); err != nil {
 		return fmt.Errorf("release batch %d: %w", c.Batch, err)
 	}
+	failpoint.Hit(failpoint.Released)
 	return nil
 }
 
@@ -260,6 +263,7 @@ func (s *Store) Beat(ctx context.Context, batch, fence int64) error {
 
 // Settle implements [dispatcher.Ledger].
 func (s *Store) Settle(ctx context.Context, m dispatcher.Settlement) (p dispatcher.Progress, err error) {
+	failpoint.Hit(failpoint.SettleBeforeCommit)
 	if s.d.embedded() || len(m.Moves) > 0 {
 		p.Done, err = s.settleInSteps(ctx, m)
 	} else {
@@ -268,6 +272,10 @@ func (s *Store) Settle(ctx context.Context, m dispatcher.Settlement) (p dispatch
 	if err != nil {
 		return p, fmt.Errorf("settle batch %d: %w", m.Batch, err)
 	}
+	if err := failpoint.Err(failpoint.SettleAnswer); err != nil {
+		return p, err
+	}
+	failpoint.Hit(failpoint.Settled)
 	return p, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"utskick/audience"
+	"utskick/internal/failpoint"
 	"utskick/suppression"
 	"utskick/tracking"
 )
@@ -25,6 +26,7 @@ func (s *Store) AppendEvent(_ context.Context, e tracking.Event) error {
 
 func (s *Store) commitEvents(events []tracking.Event) ([]struct{}, error) {
 	err := s.tx(context.Background(), func(ctx context.Context, tx *sql.Tx) error {
+		failpoint.Hit(failpoint.EventBeforeCommit)
 		return s.insertEvents(ctx, tx, events)
 	})
 	if err != nil {

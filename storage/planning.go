@@ -12,6 +12,7 @@ import (
 
 	"utskick/audience"
 	"utskick/dispatcher"
+	"utskick/internal/failpoint"
 	"utskick/templates"
 )
 
@@ -48,18 +49,20 @@ func (s *Store) PlanSlice(ctx context.Context, ref dispatcher.SliceRef) error {
 		}
 		const planned = `update slices set planned_at = $1, audience = $2, duplicates = $3 where run = $4 and channel = $5 and slice = $6`
 		_, err = tx.ExecContext(ctx, planned, s.millis(), audienceSize, duplicates, ref.Run, string(ref.Channel), ref.Slice)
+		failpoint.Hit(failpoint.PlannedBeforeCommit)
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("plan slice %d of run %d, %s: %w", ref.Slice, ref.Run, ref.Channel, err)
 	}
+	failpoint.Hit(failpoint.PlannedAfterCommit)
 	return nil
 }
 
 // slicePlan locks the slice and reads what is needed. It returns nil when the
-// slice is planned already or its run is to end. The run is locked against a
-// cancel until the slice is committed, so that a cancelled run never gets
-// another batch.
+// slice is planned already, its turn has not come, or its run is to end. The
+// run is locked against a cancel until the slice is committed, so that a
+// cancelled run never gets another batch.
 func (s *Store) slicePlan(ctx context.Context, tx *sql.Tx, ref dispatcher.SliceRef) (*slicePlan, error) {
 	p := &slicePlan{ref: ref}
 	var state dispatcher.RunState
@@ -81,9 +84,13 @@ func (s *Store) slicePlan(ctx context.Context, tx *sql.Tx, ref dispatcher.SliceR
 	if err != nil {
 		return nil, err
 	}
-	const count = `select count(*) from slices where run = $1 and channel = $2 and not closing`
-	if err := tx.QueryRowContext(ctx, count, ref.Run, string(ref.Channel)).Scan(&p.slices); err != nil {
+	var planned int
+	const count = `select count(*), count(case when planned_at > 0 then 1 end) from slices where run = $1 and channel = $2 and not closing`
+	if err := tx.QueryRowContext(ctx, count, ref.Run, string(ref.Channel)).Scan(&p.slices, &planned); err != nil {
 		return nil, err
+	}
+	if p.closing && planned < p.slices {
+		return nil, nil // whom it added, their own slice would add again
 	}
 	return p, s.planLanguages(ctx, tx, p, channels)
 }

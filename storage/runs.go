@@ -10,6 +10,7 @@ import (
 
 	"utskick/audience"
 	"utskick/dispatcher"
+	"utskick/internal/failpoint"
 )
 
 // LaunchRun makes a run of a campaign, with the newest version of each of its
@@ -249,6 +250,7 @@ func (s *Store) FinishRuns(ctx context.Context) (int, error) {
 		state = case when state = 'cancelling' then 'cancelled' else 'finished' end
 		where ((state = 'sending' and planned) or state = 'cancelling')
 		and not exists (select 1 from batches b where b.run = runs.id and b.state <> 2)`
+	failpoint.Hit(failpoint.RunFinishing)
 	res, err := s.write.ExecContext(ctx, ended, s.millis())
 	if err != nil {
 		return 0, fmt.Errorf("end finished runs: %w", err)
@@ -303,6 +305,7 @@ func (s *Store) Sweep(ctx context.Context, c dispatcher.Calling) error {
 	if err != nil {
 		return fmt.Errorf("sweep batch %d: %w", c.Batch, err)
 	}
+	failpoint.Hit(failpoint.Swept)
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"utskick/audience"
+	"utskick/internal/failpoint"
 	"utskick/suppression"
 	"utskick/tracking"
 )
@@ -36,11 +37,13 @@ func (s *Store) commitWishes(wishes []wish) ([]suppression.Recorded, error) {
 			return err
 		}
 		versions, err = s.writeWishes(ctx, tx, wishes, people)
+		failpoint.Hit(failpoint.WishBeforeCommit)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
+	failpoint.Hit(failpoint.WishCommitted)
 	inFlight, err := s.claimsCovering(ctx, people)
 	if err != nil {
 		return nil, err
@@ -132,11 +135,22 @@ func (s *Store) raiseHead(ctx context.Context, tx *sql.Tx, n int) (int64, error)
 	return version, nil
 }
 
-// writeEntries writes entries in one statement. Of two that are the same entry,
-// the later one stays: a statement cannot update a row twice. One that is there
-// and active is never made to end sooner: that would be lifting it.
+// writeEntries writes entries in their order. A statement cannot update a row
+// twice, so entries that come again have one of their own.
 func (s *Store) writeEntries(ctx context.Context, tx *sql.Tx, entries []suppression.Entry) error {
-	entries = lastOfEach(entries)
+	for len(entries) > 0 {
+		first, again := firstOfEach(entries)
+		if err := s.writeEntriesOnce(ctx, tx, first); err != nil {
+			return err
+		}
+		entries = again
+	}
+	return nil
+}
+
+// writeEntriesOnce writes entries that all differ in one statement. One that is
+// there and active is never made to end sooner: that would be lifting it.
+func (s *Store) writeEntriesOnce(ctx context.Context, tx *sql.Tx, entries []suppression.Entry) error {
 	n := len(entries)
 	ks, active, expires, versions := make([]audience.Key, n), make([]int64, n), make([]int64, n), make([]int64, n)
 	var fields [7][]string
@@ -193,24 +207,22 @@ func (s *Store) withdrawGrants(ctx context.Context, tx *sql.Tx, entries []suppre
 	return s.copyGrants(ctx, tx, ks)
 }
 
-// lastOfEach drops entries that a later one in the list replaces.
-func lastOfEach(entries []suppression.Entry) []suppression.Entry {
+// firstOfEach parts entries from those that are the same as one before them.
+func firstOfEach(entries []suppression.Entry) (first, again []suppression.Entry) {
 	type identity struct {
 		k                                      audience.Key
 		channel, topic, purpose, sender, cause string
 	}
-	at := make(map[identity]int, len(entries))
-	out := entries[:0:0]
+	seen := make(map[identity]bool, len(entries))
 	for _, e := range entries {
 		id := identity{e.Key, e.Channel, e.Topic, e.Purpose, e.Sender, string(e.Cause)}
-		if i, ok := at[id]; ok {
-			out[i] = e
+		if seen[id] {
+			again = append(again, e)
 			continue
 		}
-		at[id] = len(out)
-		out = append(out, e)
+		seen[id], first = true, append(first, e)
 	}
-	return out
+	return first, again
 }
 
 // claimsCovering asks which open claims cover a key of each person.

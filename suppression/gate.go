@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"utskick/audience"
+	"utskick/internal/failpoint"
 )
 
 // Scope is what is about to be sent: the entries that match it block.
@@ -83,6 +84,7 @@ func (g *Gate) Admit(ctx context.Context, scope Scope, candidates []Candidate, c
 	if err := claim(ctx); err != nil {
 		return Verdict{}, err
 	}
+	failpoint.Hit(failpoint.Claimed)
 	keys := make([]audience.Key, 0, 2*len(candidates))
 	for _, c := range candidates {
 		keys = append(keys, c.key, c.contact)
@@ -93,6 +95,7 @@ func (g *Gate) Admit(ctx context.Context, scope Scope, candidates []Candidate, c
 	}
 	v := Verdict{Rulings: make([]Ruling, len(candidates)), Version: version, T0: t0}
 	v.rule(candidates, weightiest(matches), &window{clock: g.clock, deadline: t0.Add(Window)})
+	failpoint.Hit(failpoint.Checked)
 	return v, nil
 }
 

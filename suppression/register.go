@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"utskick/audience"
+	"utskick/internal/failpoint"
 )
 
 // Wish is one change of what a person allows: an entry to set or to lift.
@@ -75,6 +76,7 @@ func (r *Register) Record(ctx context.Context, w Wish) (Recorded, error) {
 		return Recorded{}, fmt.Errorf("record a wish: %w", err)
 	}
 	r.wait(ctx, rec.InFlight)
+	failpoint.Hit(failpoint.Acknowledged)
 	return rec, nil
 }
 

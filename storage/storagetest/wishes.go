@@ -177,8 +177,14 @@ func wishesAreNotShortened(t *testing.T, e *Env) {
 		entry.ExpiresAt = end
 		e.must1(e.Record(e.ctx(), suppression.Wish{Entry: entry}))
 	}
+	other := entry // the same in one transaction
+	other.Key = e.email("b@example.com")
+	brief, lasting := other, other
+	brief.ExpiresAt, lasting.ExpiresAt = e.Now.Add(time.Minute), time.Time{}
+	_, err := e.RecordAll(e.ctx(), []suppression.Wish{{Entry: lasting}, {Entry: brief}})
+	e.must(err)
 	e.Now = e.Now.Add(24 * time.Hour)
-	if len(e.blocked(marketing, entry.Key)) != 1 {
+	if len(e.blocked(marketing, entry.Key, other.Key)) != 2 {
 		t.Error("an objection without an end was given one")
 	}
 	entry.Active = false
