@@ -119,4 +119,9 @@ func Fill(permits []*suppression.Permit, r Result) []Result {
 const (
 	ReasonServerError = "server_error" // an answer that leaves open whether it was taken (5xx)
 	ReasonTooLarge    = "too_large"    // this message is over the provider's limit
+	ReasonThrottled   = "throttled"    // it asks for less, from all of us (429)
+
+	// The recipient's own server says "later"; the provider is well.
+	ReasonGreylisted     = "greylisted"
+	ReasonRecipientLater = "temporary"
 )

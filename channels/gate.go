@@ -9,6 +9,7 @@ import (
 	"os"
 	"sync"
 
+	"utskick/internal/failpoint"
 	"utskick/suppression"
 )
 
@@ -92,6 +93,7 @@ func (a *Attempt) start() error {
 	case a.written != NotStarted:
 		return nil
 	}
+	failpoint.Hit(failpoint.Opened)
 	if !a.allowed() {
 		a.written = Expired
 		return suppression.ErrExpired

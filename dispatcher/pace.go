@@ -11,15 +11,12 @@ import (
 
 // Bounds on a chunk for providers that take one recipient a call. What does not
 // start within the send window has to be claimed again, so a chunk is what this
-// worker sends in half a window, and no more than a twentieth of a second's
-// rate limit.
+// worker sends in half a window.
 const (
-	mostSingles    = 500
-	firstSingles   = 50
-	doubtfulChunk  = 10
-	shareOfSecond  = 20
-	halfTheWindow  = suppression.Window / 2
-	wholeCallShare = 2 // a whole call takes at most half a second's limit
+	mostSingles   = 500
+	firstSingles  = 50
+	doubtfulChunk = 10
+	halfTheWindow = suppression.Window / 2
 )
 
 // pace knows how many messages a second a channel's provider takes here.
@@ -61,19 +58,14 @@ func (p *pace) size() int {
 
 // chunkSize returns how many members the next claim of a channel may cover.
 func (w *Worker) chunkSize(ch audience.Channel, provider channels.Provider) int {
-	limit := 0
+	size := provider.PerCall()
+	if size == 1 {
+		size = w.paces[ch].size()
+	}
 	if l := w.Limiters[ch]; l != nil {
-		limit = l.PerSecond()
-	}
-	if provider.PerCall() > 1 {
-		if limit > 0 {
-			return max(1, min(provider.PerCall(), limit/wholeCallShare))
+		if most := l.Most(); most > 0 {
+			size = min(size, most)
 		}
-		return provider.PerCall()
 	}
-	size := w.paces[ch].size()
-	if limit > 0 {
-		size = min(size, max(1, limit/shareOfSecond))
-	}
-	return size
+	return w.breakers[ch].bound(size)
 }

@@ -11,6 +11,7 @@ import (
 
 	"utskick/audience"
 	"utskick/channels"
+	"utskick/internal/failpoint"
 	"utskick/suppression"
 	"utskick/templates"
 	"utskick/tracking"
@@ -18,10 +19,15 @@ import (
 
 // Limiter paces one channel.
 type Limiter interface {
-	// Wait returns when n messages may go out, or when ctx ends.
+	// Wait returns when n messages may go out, or when ctx ends. It returns
+	// [ErrNotNow] when n is more than Most, or the provider is to be left alone.
 	Wait(ctx context.Context, n int) error
-	// PerSecond is the limit in messages a second; 0 is none.
-	PerSecond() int
+	// Most is how many messages may go at once now; 0 is any number.
+	Most() int
+	// Pause keeps every worker from the provider for d, and Paused returns how
+	// much of that is left.
+	Pause(ctx context.Context, d time.Duration)
+	Paused() time.Duration
 }
 
 // Suppressor keeps an address from being used again because its provider said
@@ -51,16 +57,17 @@ type Worker struct {
 	Config
 	skeletons skeletons
 	paces     map[audience.Channel]*pace
+	breakers  map[audience.Channel]*breaker
 	sheets    sync.Pool
 }
 
 // NewWorker makes a worker.
 func NewWorker(c Config) *Worker {
-	w := &Worker{Config: c, paces: map[audience.Channel]*pace{}}
+	w := &Worker{Config: c, paces: map[audience.Channel]*pace{}, breakers: map[audience.Channel]*breaker{}}
 	w.skeletons = skeletons{library: c.Library, signer: c.Signer, publicURL: c.PublicURL}
 	w.sheets.New = func() any { return new(templates.Sheet) }
 	for ch := range c.Providers {
-		w.paces[ch] = &pace{}
+		w.paces[ch], w.breakers[ch] = &pace{}, &breaker{}
 	}
 	return w
 }
@@ -112,11 +119,20 @@ func (w *Worker) step(ctx context.Context, b *Batch) (more bool, err error) {
 	if b.Piece.Waits() {
 		return false, w.decidePiece(ctx, *b)
 	}
+	wait, leave := w.enter(b.Channel)
+	if wait > 0 {
+		return w.notNow(ctx, b, wait)
+	}
+	defer leave()
 	c, err := w.prepare(ctx, *b, provider)
+	if errors.Is(err, ErrNotNow) {
+		return w.notNow(ctx, b, soonAgain)
+	}
 	if err != nil {
 		return false, err
 	}
 	defer w.sheets.Put(c.sheet)
+	failpoint.Hit(failpoint.Prepared)
 	more, err = w.call(ctx, c)
 	b.Fence, b.Last, b.Attempts = b.Fence+1, c.through, 0
 	return more, err
@@ -163,6 +179,9 @@ func (w *Worker) prepare(ctx context.Context, b Batch, provider channels.Provide
 		if err := l.Wait(ctx, len(c.keys)); err != nil {
 			return nil, fmt.Errorf("wait for the rate limit of %s: %w", b.Channel, err)
 		}
+	}
+	if !w.breakers[b.Channel].allows(len(c.keys), w.Now()) {
+		return nil, ErrNotNow
 	}
 	return c, nil
 }
@@ -233,7 +252,9 @@ func (w *Worker) send(ctx context.Context, c *chunk, permits []*suppression.Perm
 	defer beat.Stop()
 	started := w.Now()
 	results := c.call.Send(ctx, permits)
+	failpoint.Hit(failpoint.Sent)
 	w.paces[c.batch.Channel].note(len(permits), w.Now().Sub(started), results)
+	w.noteAnswers(ctx, c.batch.Channel, permits, results)
 	return results
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"utskick/audience"
 	"utskick/dispatcher"
+	"utskick/internal/failpoint"
 )
 
 // The names that marketing and operations read on the queue dashboard.
@@ -52,6 +53,7 @@ type Config struct {
 	// Concurrency is how many batches of a channel, or slices under "plan",
 	// are worked on at once; 0 is none.
 	Concurrency map[string]int
+	Limiters    []*Limiter
 	Log         *slog.Logger
 }
 
@@ -92,6 +94,9 @@ const shutdownTimeout = 90 * time.Second
 
 // Run works until ctx ends, then lets what was begun come to its end.
 func (p *Pool) Run(ctx context.Context) error {
+	for _, l := range p.Limiters {
+		p.wg.Go(func() { l.Run(ctx) })
+	}
 	stop := p.startServers(ctx)
 	ticker := time.NewTicker(dispatcher.Every)
 	defer ticker.Stop()
@@ -139,11 +144,13 @@ func (p *Pool) startServers(ctx context.Context) (stop func()) {
 func (p *Pool) startServer(ctx context.Context, queue string, n int) *asynq.Server {
 	for {
 		s := asynq.NewServer(p.Redis.opt, asynq.Config{
-			Concurrency: n, Queues: map[string]int{queue: 1}, BaseContext: func() context.Context { return ctx },
+			Concurrency: n, Queues: map[string]int{queue: 1},
 			TaskCheckInterval: 100 * time.Millisecond, ShutdownTimeout: shutdownTimeout,
 			Logger: quietLogger{p.Log}, LogLevel: asynq.WarnLevel,
 		})
-		err := s.Start(asynq.HandlerFunc(p.handle))
+		// asynq leaves a handler alone as soon as the context that it gave it
+		// ends; handlers get ours, so that a call that was begun is waited for.
+		err := s.Start(asynq.HandlerFunc(func(_ context.Context, t *asynq.Task) error { return p.handle(ctx, t) }))
 		if err == nil {
 			return s
 		}
@@ -170,6 +177,9 @@ func (p *Pool) handle(ctx context.Context, t *asynq.Task) error {
 		p.Log.Error("a task cannot be read", "type", t.Type())
 		return nil
 	}
+	// asynq also leaves it alone when Redis has lost its lease.
+	p.wg.Add(1)
+	defer p.wg.Done()
 	p.do(ctx, what)
 	return nil
 }
@@ -324,6 +334,7 @@ func (p *Pool) room(queue string) int {
 func (p *Pool) ring(ctx context.Context, queue, kind string, what task) {
 	if !p.away {
 		err := p.enqueue(ctx, queue, kind, what)
+		failpoint.Hit(failpoint.Rung)
 		if err == nil {
 			return
 		}

@@ -231,18 +231,3 @@ func TestRedisAddressIsNotRepeated(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
-
-func TestLimiter(t *testing.T) {
-	l := NewLimiter(10)
-	if l.PerSecond() != 10 {
-		t.Errorf("%d", l.PerSecond())
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 0)
-	defer cancel()
-	if err := l.Wait(t.Context(), 5); err != nil {
-		t.Errorf("within the bucket: %v", err)
-	}
-	if err := l.Wait(ctx, 5); err == nil {
-		t.Error("past the bucket, without waiting")
-	}
-}

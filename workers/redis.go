@@ -18,7 +18,8 @@ import (
 
 // Redis is the connection that the doorbell rings over.
 type Redis struct {
-	client redis.UniversalClient
+	client *redis.Client
+	prompt *redis.Client // for the limiters
 	opt    asynq.RedisConnOpt
 	server *miniredis.Miniredis // the in-process one, or nil
 	close  []func()
@@ -44,8 +45,9 @@ type silent struct{}
 func (silent) Printf(context.Context, string, ...any) {}
 
 func newRedis(opt asynq.RedisConnOpt) *Redis {
-	client := opt.MakeRedisClient().(redis.UniversalClient)
-	return &Redis{client: client, opt: opt, close: []func(){func() { _ = client.Close() }}}
+	client := opt.MakeRedisClient().(*redis.Client) // no address that can be given is of a cluster
+	prompt := promptClient(client)
+	return &Redis{client: client, prompt: prompt, opt: opt, close: []func(){func() { _ = prompt.Close(); _ = client.Close() }}}
 }
 
 // EmbeddedRedis starts a Redis inside this process. It keeps nothing on disk,

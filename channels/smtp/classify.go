@@ -16,10 +16,10 @@ const (
 	reasonAddress        = "unsupported_address" // its form, or letters that need SMTPUTF8
 	reasonMessage        = "unsendable_message"  // its values make a header too long
 	reasonTooLarge       = "too_large"
-	reasonUnavailable    = "service_unavailable" // 421
-	reasonThrottled      = "throttled"           // a temporary refusal of the sender or the message
-	reasonGreylisted     = "greylisted"          // a temporary refusal of the recipient
-	reasonTemporary      = "temporary"
+	reasonUnavailable    = "service_unavailable"     // 421
+	reasonThrottled      = channels.ReasonThrottled  // a temporary refusal of the sender or the message
+	reasonGreylisted     = channels.ReasonGreylisted // a temporary refusal of the recipient
+	reasonTemporary      = channels.ReasonRecipientLater
 	reasonProtocol       = "protocol_error"
 	reasonEightBit       = "no_8bitmime" // this connection offers less than others did
 	reasonTLS            = "tls_failed"

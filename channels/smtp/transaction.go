@@ -6,6 +6,7 @@ import (
 
 	"utskick/channels"
 	"utskick/channels/mime"
+	"utskick/internal/failpoint"
 	"utskick/suppression"
 )
 
@@ -169,6 +170,7 @@ func (c *conn) envelope() (result channels.Result, ready bool) {
 // send asks the permit, sends the message, whose size is that of the queued
 // bytes up to its final dot, and reads the answer.
 func (c *conn) send(m message, size int) channels.Result {
+	failpoint.Hit(failpoint.Opened)
 	if err := m.permit.Gate(); err != nil {
 		// DATA cannot be taken back, and a lone dot would be an empty mail.
 		c.broken = true

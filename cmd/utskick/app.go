@@ -8,10 +8,12 @@ import (
 	"time"
 
 	"utskick/audience"
+	"utskick/channels"
 	"utskick/dispatcher"
 	"utskick/storage"
 	"utskick/suppression"
 	"utskick/tracking"
+	"utskick/workers"
 )
 
 // app is what every command that touches data works with.
@@ -80,16 +82,10 @@ func (a *app) contacts() audience.Store {
 }
 
 // worker makes the worker of this process.
-func (a *app) worker() (*dispatcher.Worker, func() error, error) {
-	providers, err := openProviders(a.cfg)
-	if err != nil {
-		return nil, nil, err
-	}
+func (a *app) worker(providers map[audience.Channel]channels.Provider, paced map[audience.Channel]*workers.Limiter) (*dispatcher.Worker, func() error) {
 	limiters := map[audience.Channel]dispatcher.Limiter{}
-	for ch, perSecond := range a.cfg.Rates {
-		if perSecond > 0 {
-			limiters[ch] = newLimiter(perSecond)
-		}
+	for ch, l := range paced {
+		limiters[ch] = l
 	}
 	host, err := os.Hostname()
 	if err != nil {
@@ -109,7 +105,7 @@ func (a *app) worker() (*dispatcher.Worker, func() error, error) {
 		}
 		return all
 	}
-	return w, closeAll, nil
+	return w, closeAll
 }
 
 type migrateCommand struct{}

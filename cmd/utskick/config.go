@@ -28,6 +28,7 @@ type config struct {
 	Region        string
 	Providers     map[audience.Channel]string
 	Rates         map[audience.Channel]int
+	RateProcesses int
 	Concurrency   map[string]int
 	SendGridURL   string
 	SendGridKey   string
@@ -200,6 +201,7 @@ func (c *config) readProviders(e *environment, demo bool) {
 			c.Concurrency[string(ch)] = e.number(name+"_WORKERS", defaultWorkers[ch], 1, 256)
 		}
 	}
+	c.RateProcesses = e.number("UTSKICK_RATE_PROCESSES", 4, 1, 1000)
 	c.SendGridURL, c.SendGridKey = e.webAddress("UTSKICK_SENDGRID_URL"), e.text("SENDGRID_API_KEY", "")
 	c.TwilioURL, c.TwilioAccount = e.webAddress("UTSKICK_TWILIO_URL"), e.text("TWILIO_ACCOUNT_SID", "")
 	c.TwilioToken = e.text("TWILIO_AUTH_TOKEN", "")

@@ -12,7 +12,6 @@ import (
 	"utskick/channels/sendgrid"
 	"utskick/channels/smtp"
 	"utskick/channels/twilio"
-	"utskick/dispatcher"
 	"utskick/workers"
 )
 
@@ -68,4 +67,13 @@ func openSMTP(c config) (channels.Provider, error) {
 // outboxDir is where captured messages lie.
 func outboxDir(c config) string { return filepath.Join(c.DataDir, "outbox") }
 
-func newLimiter(perSecond int) dispatcher.Limiter { return workers.NewLimiter(perSecond) }
+// openLimiters makes a limiter for each provider, also for one without a limit:
+// the pauses that it asks for are shared all the same.
+func (a *app) openLimiters(providers map[audience.Channel]channels.Provider, redis *workers.Redis) map[audience.Channel]*workers.Limiter {
+	limiters := map[audience.Channel]*workers.Limiter{}
+	for ch, p := range providers {
+		limiters[ch] = workers.NewLimiter(workers.LimiterConfig{Name: string(ch) + "-" + p.Name(), PerSecond: a.cfg.Rates[ch],
+			PerCall: p.PerCall(), Redis: redis, Processes: a.cfg.RateProcesses, Log: a.log})
+	}
+	return limiters
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 
@@ -75,12 +76,15 @@ func (a *app) channels() (names []string) {
 
 // pool makes what plans and sends.
 func (a *app) pool(redis *workers.Redis) (*workers.Pool, func() error, error) {
-	worker, closeProviders, err := a.worker()
+	providers, err := openProviders(a.cfg)
 	if err != nil {
 		return nil, nil, err
 	}
+	limiters := a.openLimiters(providers, redis)
+	worker, closeProviders := a.worker(providers, limiters)
 	pool := workers.NewPool(workers.Config{Redis: redis, Rings: a.store, Planner: a.store, Sender: worker,
-		Keeper: dispatcher.NewKeeper(a.store, suppression.SystemClock), Concurrency: a.cfg.Concurrency, Log: a.log})
+		Keeper: dispatcher.NewKeeper(a.store, suppression.SystemClock), Concurrency: a.cfg.Concurrency,
+		Limiters: slices.Collect(maps.Values(limiters)), Log: a.log})
 	return pool, closeProviders, nil
 }
 
