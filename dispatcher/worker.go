@@ -220,6 +220,7 @@ func (w *Worker) call(ctx context.Context, c *chunk) (more bool, err error) {
 		// Nothing was sent, and perhaps nothing was claimed.
 		return false, errors.Join(err, w.release(whole, claim, c))
 	}
+	defer w.keepAlive(whole, c)()
 	permits := c.permits(verdict)
 	results := w.send(ctx, c, permits)
 	o := judge(c, verdict, permits, results, w.Now())
@@ -241,15 +242,22 @@ func (c *chunk) permits(v suppression.Verdict) []*suppression.Permit {
 // beatEvery is how often a claim that takes long says that its worker lives.
 const beatEvery = SweepAfter / 4
 
-// send makes the call while a heartbeat keeps the claim from being swept.
+// keepAlive keeps the claim from being swept until it is stopped: while a call
+// goes on, and while what came of it cannot be written down.
+func (w *Worker) keepAlive(ctx context.Context, c *chunk) (stop func()) {
+	done := make(chan struct{})
+	beat := time.AfterFunc(beatEvery, func() { w.beat(ctx, c, done) })
+	return func() {
+		beat.Stop()
+		close(done)
+	}
+}
+
+// send makes the call, and notes how fast it went.
 func (w *Worker) send(ctx context.Context, c *chunk, permits []*suppression.Permit) []channels.Result {
 	if c.call == nil {
 		return nil
 	}
-	done := make(chan struct{})
-	defer close(done)
-	beat := time.AfterFunc(beatEvery, func() { w.beat(ctx, c, done) })
-	defer beat.Stop()
 	started := w.Now()
 	results := c.call.Send(ctx, permits)
 	failpoint.Hit(failpoint.Sent)
@@ -284,14 +292,22 @@ func (w *Worker) settle(ctx context.Context, c *chunk, claim Claim, v suppressio
 	s := Settlement{Batch: claim.Batch, Group: c.batch.Group, Fence: claim.Fence + 1, Members: c.members, Through: c.through,
 		Version: v.Version, ProviderID: o.callID, Messages: o.messages(), Exceptions: o.exceptions, Moves: o.moves}
 	deadline := time.Now().Add(settleFor)
+	lost := false
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		p, err := w.Ledger.Settle(ctx, s)
+		var p Progress
+		var err error
+		if lost {
+			err = w.Ledger.Evidence(ctx, c.batch.Group, o.sent)
+		} else {
+			p, err = w.Ledger.Settle(ctx, s)
+		}
 		switch {
 		case err == nil:
-			return !p.Done && len(o.stop) == 0, nil
+			return !lost && !p.Done && len(o.stop) == 0, nil
 		case errors.Is(err, ErrLostClaim):
 			w.Log.Warn("a claim was swept before it was settled", "batch", s.Batch, "fence", s.Fence, "sent", len(o.sent))
-			return false, w.Ledger.Evidence(ctx, c.batch.Group, o.sent)
+			lost = true
+			continue
 		case time.Now().After(deadline):
 			return false, err
 		}

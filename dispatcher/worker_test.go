@@ -26,16 +26,18 @@ type ledger struct {
 	members []dispatcher.Member
 	blocked []suppression.Match
 
-	steps     []string
-	settled   []dispatcher.Settlement
-	evidence  []dispatcher.Message
-	decided   string
-	paused    string
-	closed    dispatcher.Cause
-	retryAt   time.Time
-	claimErr  error
-	checkErr  error
-	settleErr []error
+	steps    []string
+	settled  []dispatcher.Settlement
+	evidence []dispatcher.Message
+	decided  string
+
+	evidenceErr []error
+	paused      string
+	closed      dispatcher.Cause
+	retryAt     time.Time
+	claimErr    error
+	checkErr    error
+	settleErr   []error
 }
 
 func (l *ledger) did(step string) { l.steps = append(l.steps, step) }
@@ -86,6 +88,11 @@ func (l *ledger) Beat(context.Context, int64, int64) error { return nil }
 
 func (l *ledger) Evidence(_ context.Context, _ int64, sent []dispatcher.Message) error {
 	l.did("evidence")
+	if len(l.evidenceErr) > 0 {
+		err := l.evidenceErr[0]
+		l.evidenceErr = l.evidenceErr[1:]
+		return err
+	}
 	l.evidence = sent
 	return nil
 }
@@ -429,7 +436,8 @@ func TestSettlingOutlivesTheDatabase(t *testing.T) {
 
 func TestALostClaimLeavesEvidence(t *testing.T) {
 	w, l, p := worker(t, 3, 1)
-	l.settleErr = []error{dispatcher.ErrLostClaim}
+	l.settleErr = []error{errors.New("database away"), dispatcher.ErrLostClaim}
+	l.evidenceErr = []error{errors.New("database away")}
 	p.answers = []channels.Result{{Class: channels.Accepted}, {Class: channels.InDoubt}, {Class: channels.Accepted}}
 	if err := dispatch(t, w); err != nil {
 		t.Fatal(err)
