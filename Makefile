@@ -6,7 +6,7 @@ FUZZTIME ?= 10s
 IMAGE   ?= utskick
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check lint fuzz bench cover vuln generate image demo
+.PHONY: help build test check lint fuzz bench prove cover vuln generate image demo
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ fuzz: ## run every fuzzer for FUZZTIME (10s)
 
 bench: ## measure the speed from launch to last settle
 	$(GO) run ./bench
+
+prove: ## put the program through every fault while a witness counts (some 10 minutes; ROWS=pattern for a few)
+	$(GO) run ./e2e/prove -lanes 6 $(if $(ROWS),-rows '$(ROWS)')
 
 cover: ## show how much of each function the tests reach
 	$(GO) test -coverpkg=./... -coverprofile=cover.out ./...

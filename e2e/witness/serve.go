@@ -1,0 +1,185 @@
+package witness
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"utskick/channels/fcm/fcmtest"
+)
+
+// Addresses say where a witness is found. The first line that it prints is this
+// as JSON.
+type Addresses struct {
+	SendGrid, Twilio, FCM string
+	Control               string // takes a list of rules
+	Credentials           []byte // the key file for FCM
+}
+
+// server is a running witness.
+type server struct {
+	log   *Log
+	rules rules
+	calls atomic.Int64
+	fail  chan error // what makes the log worthless
+}
+
+// Run writes to a new log until in ends: whoever started a witness holds the
+// other end of it.
+func Run(path string, in io.Reader, out io.Writer) error {
+	log, err := Create(path)
+	if err != nil {
+		return err
+	}
+	s := &server{log: log, fail: make(chan error, 1)}
+	tokens := fcmtest.StartTokens()
+	defer tokens.Close()
+	at := Addresses{Credentials: tokens.Credentials()}
+	for name, where := range map[string]*string{"sendgrid": &at.SendGrid, "twilio": &at.Twilio, "fcm": &at.FCM} {
+		v := vendors[name]
+		if *where, err = s.listen(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.call(v, w, r) })); err != nil {
+			return err
+		}
+	}
+	if at.Control, err = s.listen(http.HandlerFunc(s.rules.set)); err != nil {
+		return err
+	}
+	if err := json.NewEncoder(out).Encode(at); err != nil {
+		return err
+	}
+	go func() {
+		_, err := io.Copy(io.Discard, in)
+		s.fail <- err
+	}()
+	return errors.Join(<-s.fail, log.Close())
+}
+
+func (s *server) listen(h http.Handler) (string, error) {
+	var config net.ListenConfig
+	l, err := config.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	web := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
+	go func() {
+		// It ends with the process.
+		_ = web.Serve(l)
+	}()
+	return "http://" + l.Addr().String(), nil
+}
+
+// write adds a line. A witness that cannot write is none.
+func (s *server) write(l Line) {
+	if err := s.log.Append(l); err != nil {
+		select {
+		case s.fail <- err:
+		default:
+		}
+	}
+}
+
+// call is one call of the product's.
+func (s *server) call(v vendor, w http.ResponseWriter, r *http.Request) {
+	var first [1]byte
+	if _, err := io.ReadFull(r.Body, first[:]); err != nil {
+		return // not one byte of a message
+	}
+	id := s.calls.Add(1)
+	s.write(Line{Call: id, At: Now(), Event: Started, Vendor: v.name})
+	if s.rules.unread(v.name) {
+		s.write(Line{Call: id, At: Now(), Event: Ended, Vendor: v.name, Answer: Unread, Messages: v.read(s.some(first[0], r.Body))})
+		reset(w)
+		return
+	}
+	rest, err := io.ReadAll(r.Body)
+	end := Line{Call: id, Event: Ended, Vendor: v.name, Whole: err == nil, Messages: v.read(append(first[:], rest...))}
+	if err != nil {
+		end.At, end.Answer = Now(), "torn"
+		s.write(end)
+		return
+	}
+	told, any := s.rules.of(v.name, end.Messages)
+	end.Taken = !any || told.Taken || (told.Status == 0 && told.Fault == "")
+	end.Answer = answerOf(told)
+	end.At = Now()
+	s.write(end)
+	s.answer(v, w, r, id, told)
+}
+
+// some reads a little of a body that is to be left.
+func (s *server) some(first byte, body io.Reader) []byte {
+	part := make([]byte, 1024)
+	part[0] = first
+	n, err := body.Read(part[1:])
+	if err != nil && !errors.Is(err, io.EOF) {
+		return part[:1]
+	}
+	return part[:1+n]
+}
+
+func answerOf(r Rule) string {
+	switch {
+	case r.Fault != "":
+		return r.Fault
+	case r.Status != 0:
+		return strconv.Itoa(r.Status)
+	default:
+		return "accepted"
+	}
+}
+
+func (s *server) answer(v vendor, w http.ResponseWriter, r *http.Request, id int64, told Rule) {
+	if told.Delay > 0 {
+		select {
+		case <-time.After(told.Delay):
+		case <-r.Context().Done():
+		}
+	}
+	switch {
+	case told.Fault == Reset:
+		reset(w)
+	case told.Fault == Truncate:
+		truncate(w)
+	case told.Fault == Silence:
+		<-r.Context().Done()
+	case told.Status != 0:
+		if told.RetryAfter > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(told.RetryAfter))
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(told.Status)
+		// Who is gone does not get it.
+		_, _ = io.WriteString(w, v.refuse(told.Status))
+	default:
+		v.accept(w, id)
+	}
+}
+
+// reset breaks the connection so that the client sees it at once.
+func reset(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = conn.Close()
+}
+
+// truncate begins an answer and leaves.
+func truncate(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	fmt.Fprint(conn, "HTTP/1.1 20")
+	_ = conn.Close()
+}

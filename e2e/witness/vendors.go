@@ -1,0 +1,123 @@
+package witness
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// vendor is what one API looks like from outside.
+type vendor struct {
+	name string
+	// read finds the messages in a body. Of a body that broke off it finds
+	// those that stand in it whole.
+	read func(body []byte) []Message
+	// accept and refuse are the answers, as the vendor words them.
+	accept func(w http.ResponseWriter, call int64)
+	refuse func(status int) string
+}
+
+var vendors = map[string]vendor{
+	"sendgrid": {"sendgrid", readSendGrid, acceptSendGrid, refuseSendGrid},
+	"twilio":   {"twilio", readTwilio, acceptTwilio, refuseTwilio},
+	"fcm":      {"fcm", readFCM, acceptFCM, refuseFCM},
+}
+
+type personalization struct {
+	To []struct {
+		Email string `json:"email"`
+	} `json:"to"`
+	Headers map[string]string `json:"headers"`
+}
+
+// readSendGrid reads v3/mail/send. The personalizations come last in the bodies
+// that the product writes, so that of a torn one the first can be read.
+func readSendGrid(body []byte) (messages []Message) {
+	var whole struct {
+		Subject          string            `json:"subject"`
+		Personalizations []personalization `json:"personalizations"`
+	}
+	if json.Unmarshal(body, &whole) != nil {
+		return readTorn(body)
+	}
+	for _, p := range whole.Personalizations {
+		for _, to := range p.To {
+			link := strings.Trim(p.Headers["List-Unsubscribe"], "<>")
+			messages = append(messages, Message{Channel: "email", To: to.Email, Campaign: whole.Subject, Link: link})
+		}
+	}
+	return messages
+}
+
+// readTorn finds the addresses in a part of a body.
+func readTorn(body []byte) (messages []Message) {
+	const before = `{"to":[{"email":"`
+	parts := strings.Split(string(body), before)
+	for _, part := range parts[1:] {
+		if address, _, whole := strings.Cut(part, `"`); whole {
+			messages = append(messages, Message{Channel: "email", To: address})
+		}
+	}
+	return messages
+}
+
+func acceptSendGrid(w http.ResponseWriter, call int64) {
+	w.Header().Set("X-Message-Id", fmt.Sprintf("witness-%d", call))
+	w.WriteHeader(http.StatusAccepted)
+}
+
+func refuseSendGrid(int) string {
+	return `{"errors":[{"message":"refused by the witness","field":null,"help":null}]}`
+}
+
+// readTwilio reads the form of Messages.json. The campaign is what the text
+// begins with, up to a colon.
+func readTwilio(body []byte) []Message {
+	form, err := url.ParseQuery(string(body))
+	if err != nil || form.Get("To") == "" {
+		return nil
+	}
+	campaign, _, _ := strings.Cut(form.Get("Body"), ":")
+	return []Message{{Channel: "sms", To: form.Get("To"), Campaign: campaign}}
+}
+
+func acceptTwilio(w http.ResponseWriter, call int64) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusCreated)
+	fmt.Fprintf(w, `{"sid":"SM%032x","status":"queued"}`, call)
+}
+
+func refuseTwilio(status int) string {
+	code := map[int]int{http.StatusTooManyRequests: 20429, http.StatusBadRequest: 21211}[status]
+	return fmt.Sprintf(`{"code":%d,"message":"refused by the witness","status":%d}`, code, status)
+}
+
+// readFCM reads messages:send.
+func readFCM(body []byte) []Message {
+	var whole struct {
+		Message struct {
+			Token        string `json:"token"`
+			Notification struct {
+				Title string `json:"title"`
+			} `json:"notification"`
+			Data map[string]string `json:"data"`
+		} `json:"message"`
+	}
+	if json.Unmarshal(body, &whole) != nil {
+		return nil
+	}
+	m := whole.Message
+	return []Message{{Channel: "push", To: m.Token, Campaign: m.Notification.Title, Link: m.Data["unsubscribe"]}}
+}
+
+func acceptFCM(w http.ResponseWriter, call int64) {
+	w.Header().Set("Content-Type", "application/json")
+	fmt.Fprintf(w, `{"name":"projects/exempelbolaget-test/messages/0:%d"}`, call)
+}
+
+func refuseFCM(status int) string {
+	word := map[int]string{http.StatusTooManyRequests: "RESOURCE_EXHAUSTED", http.StatusBadRequest: "INVALID_ARGUMENT"}[status]
+	return fmt.Sprintf(`{"error":{"code":%d,"message":"refused by the witness","status":%q}}`, status, word)
+}
