@@ -136,6 +136,10 @@ func (s *Store) changeRun(ctx context.Context, campaign string, to dispatcher.Ru
 	if errors.Is(err, sql.ErrNoRows) {
 		return run, fmt.Errorf("the run of campaign %q is %s: %w", campaign, run.State, ErrConflict)
 	}
+	if err == nil {
+		// What was rung for before is rung for again at once.
+		_, err = s.write.ExecContext(ctx, `update batches set rung_at = 0 where run = $1 and state = 0 and rung_at > 0`, id)
+	}
 	if err != nil {
 		return run, fmt.Errorf("change the run of campaign %q: %w", campaign, err)
 	}

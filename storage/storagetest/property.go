@@ -262,6 +262,7 @@ func (m *machine) finish() {
 				_, err := m.Resume(m.ctx(), r.campaign)
 				m.must(err)
 				r.move(dispatcher.Sending, "")
+				m.forgetRingsOf(r.ID)
 			}
 		}
 		m.planAll()

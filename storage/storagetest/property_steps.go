@@ -296,6 +296,17 @@ func (m *machine) change(name, how string) {
 	default:
 		m.wants(how, err, nil)
 		r.move(to, reason)
+		m.forgetRingsOf(r.ID)
+	}
+}
+
+// forgetRingsOf: the batches of a run that an operator has changed are rung for
+// at once.
+func (m *machine) forgetRingsOf(run int64) {
+	for _, b := range m.batchOf {
+		if b.State == ready && b.Run == run {
+			b.Rung = 0
+		}
 	}
 }
 
