@@ -100,6 +100,10 @@ type Result struct {
 	// Suppress is the cause under which the address shall be suppressed from
 	// now on, for a Refused whose code says that it will never work.
 	Suppress suppression.Cause
+	// Late says that the first byte may have left so long after the permit had
+	// died that an objection may have been acknowledged before: the process was
+	// frozen in between.
+	Late bool
 }
 
 // Fill returns n results that are all r, except that rows without a permit are

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"os"
 	"sync"
 
@@ -50,6 +51,8 @@ type Attempt struct {
 	used    bool
 	over    bool
 	written Written
+	gone    bool // the first write is over
+	late    bool // and it was too late
 }
 
 // NewAttempt makes an attempt under all permits that are not nil. With none, it
@@ -98,6 +101,7 @@ func (a *Attempt) start() error {
 		a.written = Expired
 		return suppression.ErrExpired
 	}
+	failpoint.Hit(failpoint.Allowed)
 	a.written = Partly
 	return nil
 }
@@ -226,7 +230,7 @@ func (a *Attempt) roundTrip(base http.RoundTripper, gated *http.Request) (*http.
 // gate returns a copy of the request with a gated body and without what makes
 // the transport replay it. A request without a body is asked for here.
 func gate(req *http.Request, a *Attempt, base http.RoundTripper) (*http.Request, error) {
-	gated := req.WithContext(req.Context())
+	gated := req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{GotConn: a.ride}))
 	gated.GetBody = nil
 	if len(req.Header["Idempotency-Key"])+len(req.Header["X-Idempotency-Key"]) > 0 {
 		gated.Header = req.Header.Clone()

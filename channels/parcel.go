@@ -38,7 +38,7 @@ type parcel struct {
 // headers have not.
 func inParcel(r *http.Request, a *Attempt, body []byte) *http.Request {
 	p := &parcel{attempt: a, body: body}
-	p.trace.WroteHeaders = p.handOver
+	p.trace.WroteHeaders, p.trace.GotConn = p.handOver, a.ride
 	r = r.WithContext(httptrace.WithClientTrace(r.Context(), &p.trace))
 	r.Body, r.GetBody, r.ContentLength = io.NopCloser(&p.reader), nil, int64(len(body))
 	return r

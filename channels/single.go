@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"sync"
@@ -31,7 +30,7 @@ type SingleConfig struct {
 	Timeout     time.Duration // for one message; zero is 10 s
 	Connections int           // how many requests at most go at once; zero is 32
 	// Dial opens connections; nil is the net package's.
-	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	Dial DialFunc
 }
 
 // Single sends to a vendor whose API takes one recipient a request. It holds the
@@ -54,7 +53,7 @@ func NewSingle(c SingleConfig) *Single {
 	}
 	s := &Single{endpoint: c.Endpoint, timeout: c.Timeout, slots: make(chan struct{}, c.Connections)}
 	s.pool = &http.Transport{
-		DialContext: c.Dial, Proxy: http.ProxyFromEnvironment, TLSHandshakeTimeout: 5 * time.Second,
+		DialContext: Watch(c.Dial), Proxy: http.ProxyFromEnvironment, TLSHandshakeTimeout: 5 * time.Second,
 		MaxIdleConnsPerHost: c.Connections, IdleConnTimeout: idle,
 		DisableCompression: true, // answers are short
 		Protocols:          new(http.Protocols),
@@ -154,6 +153,13 @@ func (c *SingleCall) attempt(row int, permit *suppression.Permit, answer *bytes.
 	ctx, cancel := context.WithTimeout(context.Background(), c.Single.timeout)
 	defer cancel()
 	attempt := NewAttempt(permit)
+	result := c.exchange(ctx, attempt, body, answer)
+	result.Late = attempt.Late()
+	return result
+}
+
+// exchange sends the request of an attempt, and says what its answer means.
+func (c *SingleCall) exchange(ctx context.Context, attempt *Attempt, body []byte, answer *bytes.Buffer) Result {
 	response, err := attempt.roundTrip(c.Single.pool, c.request(ctx, attempt, body))
 	if err != nil {
 		return Failure(err, attempt.Written())

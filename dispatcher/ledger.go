@@ -145,6 +145,9 @@ type Ledger interface {
 	// Evidence records that members were sent after all: late answers of a
 	// claim that was swept. Only in_doubt members change.
 	Evidence(ctx context.Context, group int64, sent []Message) error
+	// LateStarts records that n messages of a claim may have left so late that an
+	// objection may have been acknowledged before.
+	LateStarts(ctx context.Context, batch, fence int64, n int) error
 	// DecidePiece decides on a ready batch that is a piece that waits: while
 	// others of its halving are out, it waits on; when all [HoldingPieces] of
 	// them were refused alike, all may be tried again and their run is paused

@@ -223,6 +223,9 @@ func (w *Worker) call(ctx context.Context, c *chunk) (more bool, err error) {
 	defer w.keepAlive(whole, c)()
 	permits := c.permits(verdict)
 	results := w.send(ctx, c, permits)
+	if err := w.noteLate(whole, c, results); err != nil {
+		w.Log.Error("late starts could not be written down", "batch", c.batch.ID, "error", err)
+	}
 	o := judge(c, verdict, permits, results, w.Now())
 	if o.nothingDone() {
 		return false, errors.Join(w.release(whole, claim, c, o.pause), w.stopRun(whole, c, o))
@@ -291,29 +294,50 @@ const settleFor = 2 * time.Minute
 func (w *Worker) settle(ctx context.Context, c *chunk, claim Claim, v suppression.Verdict, o outcome) (more bool, err error) {
 	s := Settlement{Batch: claim.Batch, Group: c.batch.Group, Fence: claim.Fence + 1, Members: c.members, Through: c.through,
 		Version: v.Version, ProviderID: o.callID, Messages: o.messages(), Exceptions: o.exceptions, Moves: o.moves}
-	deadline := time.Now().Add(settleFor)
+	var p Progress
 	lost := false
-	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		var p Progress
-		var err error
-		if lost {
-			err = w.Ledger.Evidence(ctx, c.batch.Group, o.sent)
-		} else {
+	err = w.insist(s.Batch, func() (err error) {
+		if !lost {
 			p, err = w.Ledger.Settle(ctx, s)
+			lost = errors.Is(err, ErrLostClaim)
 		}
-		switch {
-		case err == nil:
-			return !lost && !p.Done && len(o.stop) == 0, nil
-		case errors.Is(err, ErrLostClaim):
+		if lost {
 			w.Log.Warn("a claim was swept before it was settled", "batch", s.Batch, "fence", s.Fence, "sent", len(o.sent))
-			lost = true
-			continue
-		case time.Now().After(deadline):
-			return false, err
+			return w.Ledger.Evidence(ctx, c.batch.Group, o.sent)
 		}
-		w.Log.Warn("settling failed and is tried again", "batch", s.Batch, "error", err)
+		return err
+	})
+	return err == nil && !lost && !p.Done && len(o.stop) == 0, err
+}
+
+// insist writes down what became of a claim, again and again while it fails.
+func (w *Worker) insist(batch int64, write func() error) error {
+	deadline := time.Now().Add(settleFor)
+	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		err := write()
+		if err == nil || time.Now().After(deadline) {
+			return err
+		}
+		w.Log.Warn("settling failed and is tried again", "batch", batch, "error", err)
 		time.Sleep(wait)
 	}
+}
+
+// noteLate keeps what cannot be prevented from passing unnoticed: messages whose
+// permits were long dead when they left, because this process was frozen between
+// the look at the clock and the write.
+func (w *Worker) noteLate(ctx context.Context, c *chunk, results []channels.Result) error {
+	n := 0
+	for _, r := range results {
+		if r.Late {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	w.Log.Error("late_start: messages left after their permits had died; the process was frozen", "batch", c.batch.ID, "fence", c.batch.Fence+1, "messages", n)
+	return w.insist(c.batch.ID, func() error { return w.Ledger.LateStarts(ctx, c.batch.ID, c.batch.Fence+1, n) })
 }
 
 // release gives a claim back of which nothing was sent.

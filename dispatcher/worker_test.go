@@ -3,6 +3,7 @@ package dispatcher_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"testing"
@@ -94,6 +95,11 @@ func (l *ledger) Evidence(_ context.Context, _ int64, sent []dispatcher.Message)
 		return err
 	}
 	l.evidence = sent
+	return nil
+}
+
+func (l *ledger) LateStarts(_ context.Context, _, fence int64, n int) error {
+	l.did(fmt.Sprintf("late %d of fence %d", n, fence))
 	return nil
 }
 
@@ -279,6 +285,19 @@ func TestAnswers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestLateStartsAreWrittenDown: they are counted whatever the answer was, and
+// before the outcome, which may find its claim lost.
+func TestLateStartsAreWrittenDown(t *testing.T) {
+	w, l, p := worker(t, 4, 1)
+	p.answers = []channels.Result{{Class: channels.Accepted, Late: true}, {Class: channels.Accepted},
+		{Class: channels.InDoubt, Reason: channels.ReasonTimeout, Late: true}, {Class: channels.Accepted}}
+	l.settleErr = []error{dispatcher.ErrLostClaim}
+	if err := dispatch(t, w); err != nil {
+		t.Fatal(err)
+	}
+	expectSteps(t, l, "read", "prepare", "claim", "check", "send", "late 2 of fence 4", "settle", "evidence")
 }
 
 // TestRefusedCalls: what becomes of a call with many recipients that is refused

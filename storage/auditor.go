@@ -19,6 +19,7 @@ func (s *Store) Breaches(ctx context.Context) ([]dispatcher.Breach, error) {
 		{"P1", "sent_after_objection", sentAfterObjection(byAddress), []any{string(suppression.Marketing)}},
 		{"P1", "sent_after_objection_of_contact", sentAfterObjection(byContact), []any{string(suppression.Marketing)}},
 		{"P1", "checked_before_claim", `select count(*) from calls where suppression_ver < claim_ver`, nil},
+		{"P1", "late_starts", `select coalesce(sum(late_starts), 0) from calls`, nil},
 		{"P2", "duplicates", duplicates, nil},
 		{"P3", "unreconciled_batches", unreconciled, nil},
 		{"P3", "members_in_no_batch", strays, nil},

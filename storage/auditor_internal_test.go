@@ -30,6 +30,7 @@ func TestPlantedBreaches(t *testing.T) {
 		{"update batches set k_lo = x'01' where id = 2; update members set k = x'01' where k = x'04'", "duplicates"},
 		{"update runs set state = 'finished'; update batches set state = 0 where id = 1", "ended_runs_with_open_batches"},
 		{"insert into calls (batch, fence, k_to, t0, claim_ver, suppression_ver) values (1, 1, x'03', 0, 7, 6)", "checked_before_claim"},
+		{"insert into calls (batch, fence, k_to, t0, claim_ver, late_starts) values (1, 1, x'03', 0, 0, 2)", "late_starts"},
 	} {
 		keyer, err := audience.NewKeyer(bytes.Repeat([]byte("k"), 32))
 		if err != nil {

@@ -261,6 +261,15 @@ func (s *Store) Beat(ctx context.Context, batch, fence int64) error {
 	return err
 }
 
+// LateStarts implements [dispatcher.Ledger].
+func (s *Store) LateStarts(ctx context.Context, batch, fence int64, n int) error {
+	res, err := s.write.ExecContext(context.WithoutCancel(ctx), `update calls set late_starts = $1 where batch = $2 and fence = $3`, n, batch, fence)
+	if err := exactlyOne(res, err, ErrNotFound); err != nil {
+		return fmt.Errorf("note the late starts of batch %d: %w", batch, err)
+	}
+	return nil
+}
+
 // Settle implements [dispatcher.Ledger].
 func (s *Store) Settle(ctx context.Context, m dispatcher.Settlement) (p dispatcher.Progress, err error) {
 	failpoint.Hit(failpoint.SettleBeforeCommit)

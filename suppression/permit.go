@@ -54,6 +54,10 @@ func (p *Permit) SharesWindow(other *Permit) bool {
 	return p != nil && other != nil && p.window != nil && p.window == other.window
 }
 
+// Overdue reports whether the window passed so long ago that who objected
+// meanwhile may have been told that it is done: see [WaitAtMost].
+func (p *Permit) Overdue() bool { return p.Remaining() < Window-WaitAtMost }
+
 // Remaining returns how long the permit still lives; zero or less is expired.
 func (p *Permit) Remaining() time.Duration {
 	if p == nil || p.window == nil {

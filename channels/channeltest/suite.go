@@ -63,6 +63,7 @@ func Run(t *testing.T, target Target) {
 	t.Run("answers", s.answers)
 	if !target.Local {
 		t.Run("faults", s.faults)
+		t.Run("late", s.late)
 	}
 	t.Run("stopping", s.stopping)
 	t.Run("concurrency", s.concurrency)

@@ -112,6 +112,7 @@ func (c *call) Send(ctx context.Context, permits []*suppression.Permit) []channe
 	if len(body) <= c.provider.limit {
 		attempt := channels.NewAttempt(live...)
 		answer = c.provider.post(ctx, attempt, body, len(rows))
+		answer.Late = attempt.Late()
 		if attempt.Written() == channels.Fully {
 			// Only now has the connection no more use for it.
 			c.release(buf)

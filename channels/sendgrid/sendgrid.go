@@ -98,7 +98,7 @@ func New(c Config) (*Provider, error) {
 	p := &Provider{key: c.Key, host: host, now: c.Now, limit: maxMessage}
 	p.buffers.New = func() any { return new([]byte) }
 	// Over HTTP/2, one broken connection would leave all calls in doubt.
-	p.pool = &http.Transport{DialContext: c.Dial, Proxy: http.ProxyFromEnvironment, Protocols: new(http.Protocols), MaxIdleConnsPerHost: 64, IdleConnTimeout: idle, TLSHandshakeTimeout: 10 * time.Second}
+	p.pool = &http.Transport{DialContext: channels.Watch(c.Dial), Proxy: http.ProxyFromEnvironment, Protocols: new(http.Protocols), MaxIdleConnsPerHost: 64, IdleConnTimeout: idle, TLSHandshakeTimeout: 10 * time.Second}
 	p.pool.Protocols.SetHTTP1(true)
 	p.client = &rest.Client{HTTPClient: &http.Client{
 		Transport:     &channels.GateTransport{Base: p.pool},

@@ -176,12 +176,23 @@ func (c *conn) send(m message, size int) channels.Result {
 		c.broken = true
 		return channels.Failure(err, channels.Expired)
 	}
+	failpoint.Hit(failpoint.Allowed)
 	c.net.SetWriteDeadline(time.Now().Add(c.timeouts.Body))
 	n, err := c.flush(len(c.out))
+	late := m.permit.Overdue()
 	if err != nil {
 		c.broken = true
-		return failure(err, written(n, size))
+		result := failure(err, written(n, size))
+		result.Late = late && n > 0
+		return result
 	}
+	result := c.final()
+	result.Late = late
+	return result
+}
+
+// final reads the answer to a message that was sent whole.
+func (c *conn) final() channels.Result {
 	r, err := c.read(c.timeouts.Final)
 	if err != nil {
 		c.broken = true

@@ -25,6 +25,7 @@ const (
 	Claimed             Name = "claimed"               // claimed, not checked
 	Checked             Name = "checked"               // checked, permits are out
 	Opened              Name = "opened"                // addresses are in the call, the deadline is not yet asked
+	Allowed             Name = "allowed"               // the deadline was asked, nothing is written
 	Sent                Name = "sent"                  // the provider has answered
 	SettleBeforeCommit  Name = "settle-before-commit"  // about to settle
 	SettleAnswer        Name = "settle-answer"         // settled; an error here is an answer that was lost
@@ -40,7 +41,7 @@ const (
 
 // All lists every point.
 var All = []Name{
-	PlannedBeforeCommit, PlannedAfterCommit, Rung, Prepared, ClaimBeforeCommit, ClaimAnswer, Claimed, Checked, Opened, Sent,
+	PlannedBeforeCommit, PlannedAfterCommit, Rung, Prepared, ClaimBeforeCommit, ClaimAnswer, Claimed, Checked, Opened, Allowed, Sent,
 	SettleBeforeCommit, SettleAnswer, Settled, Released, Swept, WishBeforeCommit, WishCommitted, Acknowledged,
 	EventBeforeCommit, RunFinishing,
 }

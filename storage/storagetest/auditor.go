@@ -71,7 +71,8 @@ func auditing(t *testing.T, e *Env) {
 	s.Version = 0 // it was checked before it was claimed
 	_, err = e.Settle(e.ctx(), s)
 	e.must(err)
-	want := map[string]int64{"sent_after_objection": 1, "sent_after_objection_of_contact": 1, "checked_before_claim": 1}
+	e.must(e.LateStarts(e.ctx(), c.Batch, c.Fence+1, 3))
+	want := map[string]int64{"late_starts": 3, "sent_after_objection": 1, "sent_after_objection_of_contact": 1, "checked_before_claim": 1}
 	if diff := cmp.Diff(want, e.breaches()); diff != "" {
 		t.Error(diff)
 	}

@@ -208,6 +208,7 @@ create table calls (
     suppression_ver integer, -- at the check, which is later
     provider_id     text, -- of the call
     message_ids     text, -- of its messages, where each has one: a line "key id" each
+    late_starts     bigint not null default 0, -- messages that left long after their permits had died
     primary key (batch, fence)
 ) without rowid;
 
