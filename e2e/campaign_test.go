@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -105,7 +106,8 @@ func TestUnsubscribe(t *testing.T) {
 	w.launch("second")
 	second := w.ended("second")
 	p.stop()
-	w.serve("serve")
+	p = w.serve("serve")
+	w.wantAudited(p)
 	w.launch("third, after a restart")
 	third := w.ended("third, after a restart")
 	for _, c := range []dispatcher.ChannelReport{second, third} {
@@ -115,6 +117,22 @@ func TestUnsubscribe(t *testing.T) {
 	}
 	if n := len(w.outbox("email")); n != 40+39+39 {
 		t.Errorf("%d mails in the outbox", n)
+	}
+}
+
+// wantAudited wants the metrics to say that the promises were recomputed and
+// kept.
+func (w *world) wantAudited(p *process) {
+	w.t.Helper()
+	key := w.key()
+	var metrics string
+	until(w.t, "an audit", func() bool {
+		_, metrics = ask(w.t, http.MethodGet, p.operator+"/metrics", key, "", "")
+		return strings.Contains(metrics, "utskick_audit_timestamp_seconds ")
+	})
+	kept := regexp.MustCompile(`(?m)^utskick_breaches\{name="\w+",promise="P\d"\} 0$`)
+	if found := len(kept.FindAllString(metrics, -1)); found < 7 || found != strings.Count(metrics, "\nutskick_breaches{") {
+		w.t.Errorf("%d promises are kept by the metrics:\n%s", found, metrics)
 	}
 }
 

@@ -91,7 +91,8 @@ func (a *app) pool(redis *workers.Redis) (*workers.Pool, func() error, error) {
 // serve runs the listeners, and with work the pool, until ctx ends. ready is
 // called once both listeners are open; it may be nil.
 func (a *app) serve(ctx context.Context, redis *workers.Redis, work bool, ready func(*api.Server, api.Addresses, *workers.Pool)) error {
-	server, err := a.server(redis)
+	auditor := &dispatcher.Auditor{Breaches: a.store.Breaches, Log: a.log}
+	server, err := a.server(redis, auditor)
 	if err != nil {
 		return err
 	}
@@ -105,6 +106,10 @@ func (a *app) serve(ctx context.Context, redis *workers.Redis, work bool, ready 
 		g.Go(func() error { return errors.Join(pool.Run(ctx), closeProviders()) })
 	}
 	g.Go(func() error {
+		auditor.Run(ctx)
+		return nil
+	})
+	g.Go(func() error {
 		return server.Serve(ctx, a.cfg.Listen, a.cfg.PublicListen, func(at api.Addresses) {
 			a.log.Info("serving", "operator", at.Operator, "public", at.Public, "working", work, "channels", a.channels())
 			if ready != nil {
@@ -115,11 +120,11 @@ func (a *app) serve(ctx context.Context, redis *workers.Redis, work bool, ready 
 	return g.Wait()
 }
 
-func (a *app) server(redis *workers.Redis) (*api.Server, error) {
+func (a *app) server(redis *workers.Redis, auditor *dispatcher.Auditor) (*api.Server, error) {
 	c := api.Config{
 		Store: a.store, Keys: apiKeys{a.store}, Register: a.register, Contacts: a.contacts(), Keyer: a.keyer, Signer: a.signer,
 		NotFound: storage.ErrNotFound, Conflict: storage.ErrConflict, Secret: a.secret.SessionKey, Region: a.cfg.Region,
-		PublicURL: a.cfg.PublicURL, Queues: redis.Dashboard("/ops/queues"), Redis: redis.Ping, Metrics: metrics(), Log: a.log,
+		PublicURL: a.cfg.PublicURL, Queues: redis.Dashboard("/ops/queues"), Redis: redis.Ping, Metrics: metrics(auditor), Log: a.log,
 	}
 	for ch, provider := range a.cfg.Providers {
 		if provider != "" {

@@ -3,9 +3,6 @@ package main
 import (
 	"context"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-
 	"utskick/api"
 	"utskick/storage"
 )
@@ -24,10 +21,3 @@ func (k apiKeys) KeyByID(ctx context.Context, id int64) (api.Key, error) {
 }
 
 func apiKey(k storage.APIKey) api.Key { return api.Key{ID: k.ID, Name: k.Name, Scope: k.Scope} }
-
-// metrics is what /metrics shows of the process.
-func metrics() *prometheus.Registry {
-	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return r
-}
