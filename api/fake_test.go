@@ -44,6 +44,7 @@ type memory struct {
 	links     map[int64]string
 	keys      map[string]Key // by hash
 	lookups   int            // of keys
+	instances []suppression.Instance
 	audits    []string
 	reads     int // of groups and links
 }
@@ -411,6 +412,28 @@ func (m *memory) AppendEvent(_ context.Context, e tracking.Event) error {
 		m.events[e.Dedupe] = e
 	}
 	return m.down
+}
+
+func (m *memory) Instances(context.Context) ([]suppression.Instance, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.instances), m.down
+}
+
+func (m *memory) ReleaseInstance(_ context.Context, name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range m.instances {
+		switch known := &m.instances[i]; {
+		case known.Name != name:
+		case known.State != suppression.LeaseLapsed:
+			return fmt.Errorf("instance %q has not lapsed: %w", name, errConflict)
+		default:
+			known.State = suppression.LeaseLeft
+			return m.down
+		}
+	}
+	return cmp.Or(m.down, fmt.Errorf("instance %q: %w", name, errNotFound))
 }
 
 func (m *memory) KeyByHash(_ context.Context, hash []byte) (Key, error) {

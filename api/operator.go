@@ -49,6 +49,7 @@ func newOperator(c Config) *operator {
 	o.registerTemplates()
 	o.registerCampaigns()
 	o.registerSuppressions()
+	o.registerInstances()
 	o.registerLogin()
 	o.registerHome()
 	o.registerOps()

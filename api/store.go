@@ -17,6 +17,7 @@ type Store interface {
 	Library
 	Campaigns
 	Messages
+	Instances
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error
 	// Audit records who changed what. Neither object nor detail holds an

@@ -16,6 +16,10 @@ type Calling struct {
 
 // Planning is the part of the store that moves runs forward.
 type Planning interface {
+	// NoteLapses writes down which instances have let their lease lapse, and all
+	// of them when the database's clock was set back: a lease that has lapsed
+	// once is never good again, whatever the clock says later.
+	NoteLapses(ctx context.Context) error
 	// StartDueRuns cuts the audience of scheduled runs whose instant has come
 	// into slices, and sets them sending.
 	StartDueRuns(ctx context.Context) (started int, err error)
@@ -61,6 +65,9 @@ const Every = time.Second
 // Round does what is due now. It reports whether it changed anything, so that
 // the doorbell can ring at once.
 func (k *Keeper) Round(ctx context.Context) (changed bool, err error) {
+	if err := k.store.NoteLapses(ctx); err != nil {
+		return false, err
+	}
 	started, err := k.store.StartDueRuns(ctx)
 	if err != nil {
 		return false, err

@@ -489,6 +489,7 @@ type claims struct {
 	swept []int64
 }
 
+func (c *claims) NoteLapses(context.Context) error                             { return nil }
 func (c *claims) StartDueRuns(context.Context) (int, error)                    { return 0, nil }
 func (c *claims) FinishRuns(context.Context) (int, error)                      { return 0, nil }
 func (c *claims) CallingBatches(context.Context) ([]dispatcher.Calling, error) { return c.now, nil }

@@ -194,19 +194,26 @@ func readGrants(grants []byte, sender string) (marketing, tracking bool) {
 	return marketing && !refused.marketing, tracking && !refused.tracking
 }
 
+// claimText takes a batch if it is as the claimer knew it, its run is sending,
+// and every instance that takes wishes can be relied on: the database's clock
+// has not been set back since the claimer looked, and no lease has lapsed.
+func (s *Store) claimText() string {
+	return `update batches set state = 1, fence = fence + 1, nonce = $1, owner = $2, beat_at = $3, claim_k = $4
+		where id = $5 and state = 0 and fence = $6
+		and exists (select 1 from runs r where r.id = $7 and r.state = 'sending' and r.rev = $8)
+		and ` + s.clock + ` >= $9 and not ` + s.heldText()
+}
+
 // Claim implements [dispatcher.Ledger]. A claim that commits before a pause is a
 // claim that began before it.
 func (s *Store) Claim(ctx context.Context, c dispatcher.Claim) error {
-	const claim = `update batches set state = 1, fence = fence + 1, nonce = $1, owner = $2, beat_at = $3, claim_k = $4
-		where id = $5 and state = 0 and fence = $6
-		and exists (select 1 from runs r where r.id = $7 and r.state = 'sending' and r.rev = $8)`
 	failpoint.Hit(failpoint.ClaimBeforeCommit)
 	now := s.millis()
-	args := []any{c.Nonce, c.Owner, now, keyArg(c.Through), c.Batch, c.Fence, c.Run, c.Rev}
+	args := []any{c.Nonce, c.Owner, now, keyArg(c.Through), c.Batch, c.Fence, c.Run, c.Rev, s.watch.least()}
 	var err error
 	if s.d.embedded() {
 		err = s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
-			res, err := tx.ExecContext(ctx, claim, args...)
+			res, err := tx.ExecContext(ctx, s.claim, args...)
 			if err := exactlyOne(res, err, dispatcher.ErrNotClaimed); err != nil {
 				return err
 			}
@@ -216,8 +223,8 @@ func (s *Store) Claim(ctx context.Context, c dispatcher.Claim) error {
 		})
 	} else {
 		// The same in one statement, and so in one commit.
-		const both = `with claimed as (` + claim + ` returning id, fence)
-			insert into calls (batch, fence, k_from, k_to, t0, claim_ver) select c.id, c.fence, $9, $4, $3, h.ver from claimed c, suppression_head h`
+		both := `with claimed as (` + s.claim + ` returning id, fence)
+			insert into calls (batch, fence, k_from, k_to, t0, claim_ver) select c.id, c.fence, $10, $4, $3, h.ver from claimed c, suppression_head h`
 		res, failed := s.write.ExecContext(context.WithoutCancel(ctx), both, append(args, keyArg(c.From))...)
 		err = exactlyOne(res, failed, dispatcher.ErrNotClaimed)
 	}

@@ -19,11 +19,12 @@ import (
 type dialect struct {
 	name  string // of the migrations folder
 	goose goose.Dialect
+	clock string // the database's own, in milliseconds since 1970
 }
 
 var (
-	postgres = dialect{name: "postgres", goose: goose.DialectPostgres}
-	sqlite   = dialect{name: "sqlite", goose: goose.DialectSQLite3}
+	postgres = dialect{name: "postgres", goose: goose.DialectPostgres, clock: "cast(extract(epoch from clock_timestamp()) * 1000 as bigint)"}
+	sqlite   = dialect{name: "sqlite", goose: goose.DialectSQLite3, clock: "cast(unixepoch('subsec') * 1000 as integer)"}
 )
 
 // skipLockedOf keeps two doorbells from waiting for each other. SQLite has a

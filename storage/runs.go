@@ -319,7 +319,9 @@ const ringAgain = 30_000 // milliseconds
 // RingBatches marks batches that are due as rung and returns them. Two
 // doorbells never get the same one.
 func (s *Store) RingBatches(ctx context.Context, channel audience.Channel, limit int) ([]dispatcher.BatchRef, error) {
-	return s.ringBatches(ctx, `(r.state = 'sending' and (b.not_before <= $1 or r.send_by < $1)) or r.state = 'cancelling'`, channel, limit)
+	// While nothing may be claimed, only what is to be closed is rung for.
+	due := `(r.state = 'sending' and (r.send_by < $1 or (b.not_before <= $1 and not ` + s.heldText() + `))) or r.state = 'cancelling'`
+	return s.ringBatches(ctx, due, channel, limit)
 }
 
 // RingEnded does the same for those batches alone that are only to be closed,
@@ -379,10 +381,12 @@ func (s *Store) RingSlices(ctx context.Context, limit int) ([]dispatcher.SliceRe
 	return refs, nil
 }
 
+const forgetBatchRings = `update batches set rung_at = 0 where state = 0 and rung_at > 0`
+
 // ForgetRings lets everything be rung again: the doorbell's own memory is gone.
 func (s *Store) ForgetRings(ctx context.Context) error {
 	return s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		for _, text := range []string{`update batches set rung_at = 0 where state = 0 and rung_at > 0`,
+		for _, text := range []string{forgetBatchRings,
 			`update slices set rung_at = 0 where planned_at = 0 and rung_at > 0`} {
 			if _, err := tx.ExecContext(ctx, text); err != nil {
 				return fmt.Errorf("forget rings: %w", err)

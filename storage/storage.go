@@ -38,6 +38,9 @@ type Config struct {
 	Now     func() time.Time // nil: time.Now
 	// Connections bounds the Postgres pool; 0 is 16.
 	Connections int
+	// Clock is the SQL expression by which leases are judged: the database's own
+	// clock in milliseconds since 1970. Empty: its wall clock.
+	Clock string
 }
 
 // Store is the database. It is safe for concurrent use.
@@ -45,8 +48,14 @@ type Store struct {
 	d     dialect
 	write *sql.DB // on SQLite a single connection: one writer
 	read  *sql.DB
-	keyer *audience.Keyer
-	now   func() time.Time
+	// leases are renewed past whatever keeps the others busy. On SQLite there is
+	// nothing past the writer.
+	leases *sql.DB
+	keyer  *audience.Keyer
+	now    func() time.Time
+	clock  string // SQL, of the database's clock
+	watch  clockWatch
+	claim  string // SQL, written once
 
 	wishes *committer[wish, suppression.Recorded]
 	events *committer[tracking.Event, struct{}]
@@ -85,17 +94,25 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 }
 
 func connect(c Config) (*Store, error) {
-	s := &Store{keyer: c.Keyer, now: c.Now}
+	s := &Store{keyer: c.Keyer, now: c.Now, clock: c.Clock}
 	if s.now == nil {
 		s.now = time.Now
 	}
 	if c.Connections == 0 {
 		c.Connections = 16
 	}
+	open := s.connectSQLite
 	if c.URL != "" {
-		return s, s.connectPostgres(c)
+		open = s.connectPostgres
 	}
-	return s, s.connectSQLite(c)
+	if err := open(c); err != nil {
+		return nil, err
+	}
+	if s.clock == "" {
+		s.clock = s.d.clock
+	}
+	s.claim = s.claimText()
+	return s, nil
 }
 
 func (s *Store) connectPostgres(c Config) error {
@@ -109,7 +126,12 @@ func (s *Store) connectPostgres(c Config) error {
 	}
 	db.SetMaxOpenConns(c.Connections)
 	db.SetMaxIdleConns(c.Connections)
-	s.d, s.write, s.read = postgres, db, db
+	leases, err := sql.Open("pgx", postgresDSN(c.URL))
+	if err != nil {
+		return errors.Join(errors.New("UTSKICK_DATABASE_URL is not a valid postgres:// address"), db.Close())
+	}
+	leases.SetMaxOpenConns(1)
+	s.d, s.write, s.read, s.leases = postgres, db, db, leases
 	return nil
 }
 
@@ -146,7 +168,7 @@ func (s *Store) connectSQLite(c Config) error {
 	}
 	read.SetMaxOpenConns(4)
 	read.SetMaxIdleConns(4)
-	s.d, s.write, s.read = sqlite, write, read
+	s.d, s.write, s.read, s.leases = sqlite, write, read, write
 	return nil
 }
 
@@ -227,8 +249,10 @@ func (s *Store) Close() error {
 
 func (s *Store) closePools() error {
 	err := s.write.Close()
-	if s.read != s.write {
-		err = errors.Join(err, s.read.Close())
+	for _, other := range []*sql.DB{s.read, s.leases} {
+		if other != s.write {
+			err = errors.Join(err, other.Close())
+		}
 	}
 	return err
 }

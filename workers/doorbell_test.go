@@ -95,6 +95,8 @@ func (s *store) Dispatch(_ context.Context, ref dispatcher.BatchRef) error {
 	return nil
 }
 
+func (s *store) NoteLapses(context.Context) error { return nil }
+
 func (s *store) StartDueRuns(context.Context) (int, error)                    { return 0, nil }
 func (s *store) FinishRuns(context.Context) (int, error)                      { return 0, nil }
 func (s *store) CallingBatches(context.Context) ([]dispatcher.Calling, error) { return nil, nil }

@@ -48,6 +48,11 @@ func (a *app) examine(sh *shell) ([]check, error) {
 	for _, ch := range a.channels() {
 		checks = append(checks, check{Name: "provider", OK: true, Says: ch})
 	}
+	lapses, err := a.lapses(sh)
+	if err != nil {
+		return nil, err
+	}
+	checks = append(checks, lapses...)
 	campaigns, err := a.store.Campaigns(sh.ctx)
 	if err != nil {
 		return nil, err

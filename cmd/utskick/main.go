@@ -40,6 +40,7 @@ type commands struct {
 	Templates    templatesCommand    `cmd:"" help:"What messages say."`
 	Campaigns    campaignsCommand    `cmd:"" help:"Campaigns and their runs."`
 	Keys         keysCommand         `cmd:"" help:"Keys to the operator API."`
+	Instances    instancesCommand    `cmd:"" help:"Processes that take wishes over HTTP."`
 	Doctor       doctorCommand       `cmd:"" help:"Check the configuration, the database and every run's sums."`
 	Version      versionCommand      `cmd:"" help:"Print the version."`
 }

@@ -257,6 +257,18 @@ create table consents (
     primary key (contact_k, purpose, sender)
 );
 
+-- Who takes wishes over HTTP. Nothing is claimed while the lease of one has
+-- lapsed. All instants are the database's own.
+create table instances (
+    name       text   primary key,
+    about      text   not null,
+    session    bigint not null, -- of its present life
+    joined_at  bigint not null,
+    renewed_at bigint not null,
+    lapsed_at  bigint not null default 0, -- somebody has seen that it was not renewed
+    left_at    bigint not null default 0  -- it gave the lease up, or was released
+) with (fillfactor = 20);
+
 -- What happened to messages.
 
 create table events (

@@ -252,6 +252,18 @@ create table consents (
     primary key (contact_k, purpose, sender)
 ) without rowid;
 
+-- Who takes wishes over HTTP. Nothing is claimed while the lease of one has
+-- lapsed. All instants are the database's own.
+create table instances (
+    name       text   primary key,
+    about      text   not null,
+    session    integer not null, -- of its present life
+    joined_at  integer not null,
+    renewed_at integer not null,
+    lapsed_at  integer not null default 0, -- somebody has seen that it was not renewed
+    left_at    integer not null default 0  -- it gave the lease up, or was released
+);
+
 -- What happened to messages.
 
 create table events (
