@@ -44,6 +44,7 @@ type Move struct {
 	RetryAt  time.Time
 	Attempts int // times that nothing of it was taken, in a row
 	Piece    Piece
+	Domain   string // of all its members, when that has a limit
 }
 
 // Halves cuts members, in key order, into two moves.

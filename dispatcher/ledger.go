@@ -53,7 +53,8 @@ type Batch struct {
 	Ready    bool         // not calling, not done
 	Attempts int          // times that nothing of it was taken, in a row
 	Piece    Piece
-	Dense    bool // about every contact whose key lies in the range is a member
+	Domain   string // of all members, if they were set aside for its limit
+	Dense    bool   // about every contact whose key lies in the range is a member
 
 	Sender   string
 	Template int64
@@ -135,6 +136,9 @@ type Ledger interface {
 	// Release gives a claim back of which nothing was sent, by its nonce. The
 	// batch is ready again, not before retryAt.
 	Release(ctx context.Context, c Claim, retryAt time.Time) error
+	// Postpone keeps a ready batch from being rung for until an instant, unless
+	// somebody has taken it meanwhile.
+	Postpone(ctx context.Context, b Batch, until time.Time) error
 	// Settle writes what became of a claim, or returns ErrLostClaim.
 	Settle(ctx context.Context, s Settlement) (Progress, error)
 	// CloseRest gives every unsettled member of a ready batch the code and

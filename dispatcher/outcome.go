@@ -54,6 +54,9 @@ func judge(c *chunk, v suppression.Verdict, permits []*suppression.Permit, resul
 	if len(o.returned) > 0 {
 		o.moves = append(o.moves, Move{Keys: o.returned, RetryAt: now.Add(o.pauseOf(c.batch.Attempts)), Attempts: c.batch.Attempts + 1, Piece: c.batch.Piece})
 	}
+	for i := range o.moves {
+		o.moves[i].Domain = c.batch.Domain
+	}
 	return o
 }
 

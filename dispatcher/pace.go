@@ -4,7 +4,6 @@ import (
 	"sync"
 	"time"
 
-	"utskick/audience"
 	"utskick/channels"
 	"utskick/suppression"
 )
@@ -56,16 +55,24 @@ func (p *pace) size() int {
 	return max(1, min(mostSingles, int(p.perS*halfTheWindow.Seconds())))
 }
 
-// chunkSize returns how many members the next claim of a channel may cover.
-func (w *Worker) chunkSize(ch audience.Channel, provider channels.Provider) int {
+// chunkSize returns how many members the next claim of a batch may cover.
+func (w *Worker) chunkSize(b Batch, provider channels.Provider) int {
 	size := provider.PerCall()
 	if size == 1 {
-		size = w.paces[ch].size()
+		size = w.paces[b.Channel].size()
 	}
-	if l := w.Limiters[ch]; l != nil {
-		if most := l.Most(); most > 0 {
-			size = min(size, most)
-		}
+	if lane := w.lanes.lane(b); lane != nil {
+		size = boundBy(lane.Limiter, size)
 	}
-	return w.breakers[ch].bound(size)
+	return w.breakers[b.Channel].bound(boundBy(w.Limiters[b.Channel], size))
+}
+
+func boundBy(l Limiter, size int) int {
+	if l == nil {
+		return size
+	}
+	if most := l.Most(); most > 0 {
+		return min(size, most)
+	}
+	return size
 }

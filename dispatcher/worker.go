@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -44,11 +45,15 @@ type Config struct {
 	Suppressor Suppressor
 	Providers  map[audience.Channel]channels.Provider
 	Limiters   map[audience.Channel]Limiter // a channel without one is not limited
-	Signer     *tracking.Signer
-	PublicURL  string
-	Owner      string // names this process in claims
-	Now        func() time.Time
-	Log        *slog.Logger
+	// Domains are the mail domains that have a limit of their own, and
+	// DomainSlots is how many batches of theirs may be worked on at once.
+	Domains     map[string]DomainLimit
+	DomainSlots int
+	Signer      *tracking.Signer
+	PublicURL   string
+	Owner       string // names this process in claims
+	Now         func() time.Time
+	Log         *slog.Logger
 }
 
 // Worker takes batches through the protocol. It is safe for concurrent use:
@@ -56,6 +61,7 @@ type Config struct {
 type Worker struct {
 	Config
 	skeletons skeletons
+	lanes     lanes
 	paces     map[audience.Channel]*pace
 	breakers  map[audience.Channel]*breaker
 	sheets    sync.Pool
@@ -65,6 +71,7 @@ type Worker struct {
 func NewWorker(c Config) *Worker {
 	w := &Worker{Config: c, paces: map[audience.Channel]*pace{}, breakers: map[audience.Channel]*breaker{}}
 	w.skeletons = skeletons{library: c.Library, signer: c.Signer, publicURL: c.PublicURL}
+	w.lanes = newLanes(c.Domains, c.DomainSlots)
 	w.sheets.New = func() any { return new(templates.Sheet) }
 	for ch := range c.Providers {
 		w.paces[ch], w.breakers[ch] = &pace{}, &breaker{}
@@ -89,6 +96,11 @@ func (w *Worker) Dispatch(ctx context.Context, ref BatchRef) error {
 	if !b.Ready || b.Fence != ref.Fence {
 		return nil
 	}
+	leave, again := w.lanes.enter(b, w.Now())
+	if leave == nil {
+		return w.Ledger.Postpone(ctx, b, again)
+	}
+	defer leave()
 	for more := true; more && ctx.Err() == nil; {
 		more, err = w.step(ctx, &b)
 		if errors.Is(err, ErrNotClaimed) {
@@ -145,17 +157,18 @@ type chunk struct {
 	sheet      *templates.Sheet
 	members    int
 	through    audience.Key
-	keys       []audience.Key          // of the rows, in order
-	candidates []suppression.Candidate // of the rows
-	exceptions []Exception             // those who have no row
-	call       channels.Call           // nil when there are no rows
+	keys       []audience.Key            // of the rows, in order
+	candidates []suppression.Candidate   // of the rows
+	exceptions []Exception               // those who have no row
+	aside      map[string][]audience.Key // by domain: they go on in batches of their own
+	call       channels.Call             // nil when there are no rows
 }
 
 // prepare does everything slow, before the claim: it reads the members and
 // their contacts, renders, has the provider prepare its call, and waits for the
 // rate limit.
 func (w *Worker) prepare(ctx context.Context, b Batch, provider channels.Provider) (*chunk, error) {
-	members, err := w.Ledger.Members(ctx, b, w.chunkSize(b.Channel, provider))
+	members, err := w.Ledger.Members(ctx, b, w.chunkSize(b, provider))
 	if err != nil {
 		return nil, err
 	}
@@ -167,6 +180,9 @@ func (w *Worker) prepare(ctx context.Context, b Batch, provider channels.Provide
 	if len(members) > 0 {
 		c.through = members[len(members)-1].Key
 	}
+	if b.Domain == "" {
+		members = c.setAside(members, w.lanes)
+	}
 	c.render(members, skeleton, sender.OpenTracking)
 	if len(c.keys) == 0 {
 		return c, nil
@@ -175,15 +191,28 @@ func (w *Worker) prepare(ctx context.Context, b Batch, provider channels.Provide
 	if c.call, err = provider.Prepare(ctx, draft); err != nil {
 		return nil, fmt.Errorf("prepare a call of batch %d: %w", b.ID, err)
 	}
-	if l := w.Limiters[b.Channel]; l != nil {
-		if err := l.Wait(ctx, len(c.keys)); err != nil {
-			return nil, fmt.Errorf("wait for the rate limit of %s: %w", b.Channel, err)
-		}
+	if err := w.pace(ctx, b, len(c.keys)); err != nil {
+		return nil, fmt.Errorf("wait for the rate limit of %s: %w", b.Channel, err)
 	}
 	if !w.breakers[b.Channel].allows(len(c.keys), w.Now()) {
 		return nil, ErrNotNow
 	}
 	return c, nil
+}
+
+// setAside takes those out of a chunk whose domain has a limit.
+func (c *chunk) setAside(members []Member, l lanes) []Member {
+	return slices.DeleteFunc(members, func(m Member) bool {
+		domain, aside := l.sets(m)
+		if !aside || m.Gone {
+			return false
+		}
+		if c.aside == nil {
+			c.aside = map[string][]audience.Key{}
+		}
+		c.aside[domain] = append(c.aside[domain], m.Key)
+		return true
+	})
 }
 
 func (c *chunk) render(members []Member, skeleton *templates.Skeleton, policy templates.Policy) {
@@ -230,6 +259,7 @@ func (w *Worker) call(ctx context.Context, c *chunk) (more bool, err error) {
 	if o.nothingDone() {
 		return false, errors.Join(w.release(whole, claim, c, o.pause), w.stopRun(whole, c, o))
 	}
+	o.moves = append(o.moves, w.lanes.moves(c.aside, w.Now())...)
 	more, err = w.settle(whole, c, claim, verdict, o)
 	return more, errors.Join(err, w.stopRun(whole, c, o), w.suppress(whole, c, o))
 }

@@ -66,6 +66,12 @@ func (l *ledger) Release(_ context.Context, _ dispatcher.Claim, at time.Time) er
 	return nil
 }
 
+func (l *ledger) Postpone(_ context.Context, _ dispatcher.Batch, until time.Time) error {
+	l.did("postpone")
+	l.retryAt = until
+	return nil
+}
+
 func (l *ledger) Settle(_ context.Context, s dispatcher.Settlement) (dispatcher.Progress, error) {
 	l.did("settle")
 	if len(l.settleErr) > 0 {

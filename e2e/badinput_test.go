@@ -93,8 +93,9 @@ func quote(s string) string {
 // TestBadConfiguration expects every mistake to be named at once.
 func TestBadConfiguration(t *testing.T) {
 	w := newWorld(t, map[string]string{"UTSKICK_EMAIL": "pigeon", "UTSKICK_SMS": "twilio", "UTSKICK_REGION": "Sweden",
-		"UTSKICK_PUBLIC_URL": "mail.example.com", "UTSKICK_DATABASE_URL": "postgres://user:very-secret@127.0.0.1:1/x"})
-	w.expect(2, []string{"UTSKICK_EMAIL", "TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "UTSKICK_REGION", "UTSKICK_PUBLIC_URL", "UTSKICK_SECRET_FILE"}, "serve")
+		"UTSKICK_EMAIL_DOMAIN_RATES": "example.com=20,example.org",
+		"UTSKICK_PUBLIC_URL":         "mail.example.com", "UTSKICK_DATABASE_URL": "postgres://user:very-secret@127.0.0.1:1/x"})
+	w.expect(2, []string{"UTSKICK_EMAIL", "TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "UTSKICK_REGION", "UTSKICK_EMAIL_DOMAIN_RATES: entry 2", "UTSKICK_PUBLIC_URL", "UTSKICK_SECRET_FILE"}, "serve")
 	w = newWorld(t, outboxOnly)
 	w.expect(2, []string{"UTSKICK_REDIS_URL"}, "work")
 	w.expect(2, []string{"unexpected argument fly"}, "fly")

@@ -26,7 +26,7 @@ const (
 // Batch implements [dispatcher.Ledger].
 func (s *Store) Batch(ctx context.Context, id int64) (dispatcher.Batch, error) {
 	const text = `select b.id, b.fence, b.channel, b.grp, b.run, r.rev, r.state, r.send_by, b.k_lo, b.k_hi, b.last_k, b.state,
-		b.attempts, g.sender, g.template, g.language, c.topic, b.origin, b.depth, b.refusal, b.n,
+		b.attempts, g.sender, g.template, g.language, c.topic, b.origin, b.depth, b.refusal, b.domain, b.n,
 		(select count(*) from slices s where s.run = b.run and s.channel = b.channel)
 		from batches b join groups g on g.id = b.grp join runs r on r.id = b.run join campaigns c on c.id = r.campaign
 		where b.id = $1`
@@ -35,7 +35,7 @@ func (s *Store) Batch(ctx context.Context, id int64) (dispatcher.Batch, error) {
 	var state int
 	err := s.write.QueryRowContext(ctx, text, id).Scan(&b.ID, &b.Fence, &b.Channel, &b.Group, &b.Run, &b.Rev, &b.RunState,
 		&sendBy, &b.Low, &b.High, &b.Last, &state, &b.Attempts, &b.Sender, &b.Template, &b.Language, &b.Topic,
-		&b.Piece.Origin, &b.Piece.Depth, &b.Piece.Refusal, &members, &slices)
+		&b.Piece.Origin, &b.Piece.Depth, &b.Piece.Refusal, &b.Domain, &members, &slices)
 	if errors.Is(err, sql.ErrNoRows) {
 		return b, fmt.Errorf("batch %d: %w", id, ErrNotFound)
 	}
@@ -258,6 +258,16 @@ func (s *Store) Release(ctx context.Context, c dispatcher.Claim, retryAt time.Ti
 		return fmt.Errorf("release batch %d: %w", c.Batch, err)
 	}
 	failpoint.Hit(failpoint.Released)
+	return nil
+}
+
+const postponeText = `update batches set not_before = $1, rung_at = 0 where id = $2 and state = 0 and fence = $3`
+
+// Postpone implements [dispatcher.Ledger].
+func (s *Store) Postpone(ctx context.Context, b dispatcher.Batch, until time.Time) error {
+	if _, err := s.write.ExecContext(ctx, postponeText, millisOf(until), b.ID, b.Fence); err != nil {
+		return fmt.Errorf("postpone batch %d: %w", b.ID, err)
+	}
 	return nil
 }
 

@@ -31,10 +31,10 @@ func (s *Store) moveMembers(ctx context.Context, tx *sql.Tx, from int64, m dispa
 		return 0, dispatcher.ErrLostClaim
 	}
 	order := func(a, b audience.Key) int { return bytes.Compare(a[:], b[:]) }
-	const batch = `insert into batches (grp, run, channel, n, k_lo, k_hi, not_before, attempts, origin, depth, refusal)
-		select id, run, channel, $1, $2, $3, $4, $5, $6, $7, $8 from groups where id = $9`
+	const batch = `insert into batches (grp, run, channel, n, k_lo, k_hi, not_before, attempts, origin, depth, refusal, domain)
+		select id, run, channel, $1, $2, $3, $4, $5, $6, $7, $8, $9 from groups where id = $10`
 	_, err = tx.ExecContext(ctx, batch, len(m.Keys), keyArg(slices.MinFunc(m.Keys, order)), keyArg(slices.MaxFunc(m.Keys, order)),
-		millisOf(m.RetryAt), m.Attempts, m.Piece.Origin, m.Piece.Depth, m.Piece.Refusal, group)
+		millisOf(m.RetryAt), m.Attempts, m.Piece.Origin, m.Piece.Depth, m.Piece.Refusal, m.Domain, group)
 	if err != nil {
 		return 0, fmt.Errorf("make a batch for moved members: %w", err)
 	}
@@ -58,8 +58,7 @@ func (s *Store) DecidePiece(ctx context.Context, b dispatcher.Batch, reason stri
 		case err != nil:
 			return err
 		case h.out > 0:
-			const wait = `update batches set not_before = $1, rung_at = 0 where id = $2 and state = 0 and fence = $3`
-			_, err := tx.ExecContext(ctx, wait, millisOf(s.now().Add(waitForPieces)), b.ID, b.Fence)
+			_, err := tx.ExecContext(ctx, postponeText, millisOf(s.now().Add(waitForPieces)), b.ID, b.Fence)
 			return err
 		case h.alike == dispatcher.HoldingPieces:
 			held = true
@@ -126,7 +125,7 @@ func (s *Store) splitPiece(ctx context.Context, tx *sql.Tx, b dispatcher.Batch) 
 		code = dispatcher.Failed.String()
 		_, err = s.setCode(ctx, tx, b.Group, ks, dispatcher.Failed, dispatcher.CauseRefused)
 	} else {
-		m := dispatcher.Move{Keys: ks, RetryAt: s.now(), Piece: dispatcher.Piece{Origin: b.Piece.Origin, Depth: b.Piece.Depth + 1}}
+		m := dispatcher.Move{Keys: ks, RetryAt: s.now(), Piece: dispatcher.Piece{Origin: b.Piece.Origin, Depth: b.Piece.Depth + 1}, Domain: b.Domain}
 		for _, half := range dispatcher.Halves(m) {
 			if err == nil {
 				_, err = s.moveMembers(ctx, tx, b.Group, half)

@@ -3,6 +3,7 @@ package suppression
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"utskick/audience"
@@ -48,6 +49,13 @@ func NewCandidate(key, contact audience.Key, basis bool, address string) Candida
 
 // Key returns the key of the candidate's address.
 func (c Candidate) Key() audience.Key { return c.key }
+
+// Domain returns what is behind the @ of an e-mail address, and nothing of any
+// other: how fast a domain may be sent to is known before the check.
+func (c Candidate) Domain() string {
+	_, domain, _ := strings.Cut(c.address, "@")
+	return domain
+}
 
 // Ruling is the gate's answer for one candidate: a permit, or the cause for
 // which there is none.

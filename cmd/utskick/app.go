@@ -13,7 +13,6 @@ import (
 	"utskick/storage"
 	"utskick/suppression"
 	"utskick/tracking"
-	"utskick/workers"
 )
 
 // app is what every command that touches data works with.
@@ -82,10 +81,13 @@ func (a *app) contacts() audience.Store {
 }
 
 // worker makes the worker of this process.
-func (a *app) worker(providers map[audience.Channel]channels.Provider, paced map[audience.Channel]*workers.Limiter) (*dispatcher.Worker, func() error) {
-	limiters := map[audience.Channel]dispatcher.Limiter{}
-	for ch, l := range paced {
+func (a *app) worker(providers map[audience.Channel]channels.Provider, paced limiters) (*dispatcher.Worker, func() error) {
+	limiters, domains := map[audience.Channel]dispatcher.Limiter{}, map[string]dispatcher.DomainLimit{}
+	for ch, l := range paced.channels {
 		limiters[ch] = l
+	}
+	for domain, l := range paced.domains {
+		domains[domain] = dispatcher.DomainLimit{Limiter: l, PerSecond: l.PerSecond}
 	}
 	host, err := os.Hostname()
 	if err != nil {
@@ -94,7 +96,7 @@ func (a *app) worker(providers map[audience.Channel]channels.Provider, paced map
 	snapshot := suppression.NewSnapshot(a.store, suppression.SystemClock, a.log)
 	w := dispatcher.NewWorker(dispatcher.Config{
 		Ledger: a.store, Library: a.store, Gate: suppression.NewGate(snapshot, suppression.SystemClock), Suppressor: a.register,
-		Providers: providers, Limiters: limiters, Signer: a.signer, PublicURL: a.cfg.PublicURL,
+		Providers: providers, Limiters: limiters, Domains: domains, DomainSlots: a.cfg.Concurrency[string(audience.Email)] / 2, Signer: a.signer, PublicURL: a.cfg.PublicURL,
 		Owner: fmt.Sprintf("%s/%d", host, os.Getpid()), Now: time.Now, Log: a.log,
 	})
 	closeAll := func() error {

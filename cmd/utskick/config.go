@@ -28,6 +28,7 @@ type config struct {
 	Region        string
 	Providers     map[audience.Channel]string
 	Rates         map[audience.Channel]int
+	DomainRates   map[string]int // of mail domains
 	RateProcesses int
 	Concurrency   map[string]int
 	SendGridURL   string
@@ -201,6 +202,7 @@ func (c *config) readProviders(e *environment, demo bool) {
 			c.Concurrency[string(ch)] = e.number(name+"_WORKERS", defaultWorkers[ch], 1, 256)
 		}
 	}
+	c.DomainRates = e.domainRates("UTSKICK_EMAIL_DOMAIN_RATES")
 	c.RateProcesses = e.number("UTSKICK_RATE_PROCESSES", 4, 1, 1000)
 	c.SendGridURL, c.SendGridKey = e.webAddress("UTSKICK_SENDGRID_URL"), e.text("SENDGRID_API_KEY", "")
 	c.TwilioURL, c.TwilioAccount = e.webAddress("UTSKICK_TWILIO_URL"), e.text("TWILIO_ACCOUNT_SID", "")
@@ -222,6 +224,26 @@ func (c *config) readProviders(e *environment, demo bool) {
 			e.wrong(r.name, "%s needs it: %s", r.provider, r.what)
 		}
 	}
+}
+
+// maxDomains bounds how many mail domains may have a limit: each is shared by
+// itself.
+const maxDomains = 100
+
+// domainRates reads limits of mail domains: example.com=20, example.org=5.
+func (e *environment) domainRates(name string) map[string]int {
+	rates := map[string]int{}
+	for i, pair := range strings.FieldsFunc(e.text(name, ""), func(r rune) bool { return r == ',' || r == ' ' }) {
+		text, number, _ := strings.Cut(pair, "=")
+		address, err := audience.NormalizeEmail("x@" + text)
+		rate, notNumber := strconv.Atoi(number)
+		if err != nil || notNumber != nil || rate < 1 || rate > 1_000_000 || i == maxDomains {
+			e.wrong(name, "entry %d: at most %d entries such as example.com=20, messages a second from 1 to 1000000", i+1, maxDomains)
+			return nil
+		}
+		rates[strings.TrimPrefix(address, "x@")] = rate
+	}
+	return rates
 }
 
 // defaultWorkers is how many batches of a channel one process works on at once.

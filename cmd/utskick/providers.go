@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"utskick/audience"
 	"utskick/channels"
@@ -67,13 +69,31 @@ func openSMTP(c config) (channels.Provider, error) {
 // outboxDir is where captured messages lie.
 func outboxDir(c config) string { return filepath.Join(c.DataDir, "outbox") }
 
+// limiters are what this process shares with others of its kind.
+type limiters struct {
+	channels map[audience.Channel]*workers.Limiter
+	domains  map[string]*workers.Limiter
+}
+
 // openLimiters makes a limiter for each provider, also for one without a limit:
 // the pauses that it asks for are shared all the same.
-func (a *app) openLimiters(providers map[audience.Channel]channels.Provider, redis *workers.Redis) map[audience.Channel]*workers.Limiter {
-	limiters := map[audience.Channel]*workers.Limiter{}
-	for ch, p := range providers {
-		limiters[ch] = workers.NewLimiter(workers.LimiterConfig{Name: string(ch) + "-" + p.Name(), PerSecond: a.cfg.Rates[ch],
-			PerCall: p.PerCall(), Redis: redis, Processes: a.cfg.RateProcesses, Log: a.log})
+func (a *app) openLimiters(providers map[audience.Channel]channels.Provider, redis *workers.Redis) limiters {
+	l := limiters{map[audience.Channel]*workers.Limiter{}, map[string]*workers.Limiter{}}
+	open := func(name string, perSecond, perCall int) *workers.Limiter {
+		return workers.NewLimiter(workers.LimiterConfig{Name: name, PerSecond: perSecond, PerCall: perCall,
+			Redis: redis, Processes: a.cfg.RateProcesses, Log: a.log})
 	}
-	return limiters
+	for ch, p := range providers {
+		l.channels[ch] = open(string(ch)+"-"+p.Name(), a.cfg.Rates[ch], p.PerCall())
+	}
+	if email := providers[audience.Email]; email != nil {
+		for domain, rate := range a.cfg.DomainRates {
+			l.domains[domain] = open("email-"+email.Name()+"-to-"+domain, rate, 1)
+		}
+	}
+	return l
+}
+
+func (l limiters) all() []*workers.Limiter {
+	return slices.Concat(slices.Collect(maps.Values(l.channels)), slices.Collect(maps.Values(l.domains)))
 }

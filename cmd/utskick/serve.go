@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"path/filepath"
 	"slices"
 
@@ -84,7 +83,7 @@ func (a *app) pool(redis *workers.Redis) (*workers.Pool, func() error, error) {
 	worker, closeProviders := a.worker(providers, limiters)
 	pool := workers.NewPool(workers.Config{Redis: redis, Rings: a.store, Planner: a.store, Sender: worker,
 		Keeper: dispatcher.NewKeeper(a.store, suppression.SystemClock), Concurrency: a.cfg.Concurrency,
-		Limiters: slices.Collect(maps.Values(limiters)), Log: a.log})
+		Limiters: limiters.all(), Log: a.log})
 	return pool, closeProviders, nil
 }
 

@@ -55,11 +55,7 @@ func (c poisonedCall) Send(_ context.Context, permits []*suppression.Permit) []c
 // dispatchAll lets a worker do all that is rung, for as long as it takes.
 func (e *Env) dispatchAll(p channels.Provider) {
 	e.t.Helper()
-	signer, err := tracking.NewSigner(make([]byte, 32))
-	e.must(err)
-	w := dispatcher.NewWorker(dispatcher.Config{Ledger: e.Store, Library: e.Store, Gate: suppression.NewGate(e.Store, suppression.SystemClock),
-		Suppressor: suppression.NewRegister(e.Store, suppression.SystemClock), Providers: map[audience.Channel]channels.Provider{p.Channel(): p},
-		Signer: signer, PublicURL: "https://utskick.exempelbolaget.test", Owner: "test", Now: func() time.Time { return e.Now }, Log: slog.New(slog.DiscardHandler)})
+	w := e.worker(p, nil)
 	for idle := 0; idle < 3; idle++ {
 		for _, b := range e.batches(p.Channel()) {
 			idle = 0
@@ -67,8 +63,18 @@ func (e *Env) dispatchAll(p channels.Provider) {
 		}
 		e.Now = e.Now.Add(time.Minute) // whoever was rung for is rung for again
 	}
-	_, err = e.FinishRuns(e.ctx())
+	_, err := e.FinishRuns(e.ctx())
 	e.must(err)
+}
+
+// worker makes a worker over the store, with limits for mail domains.
+func (e *Env) worker(p channels.Provider, domains map[string]dispatcher.DomainLimit) *dispatcher.Worker {
+	e.t.Helper()
+	signer, err := tracking.NewSigner(make([]byte, 32))
+	e.must(err)
+	return dispatcher.NewWorker(dispatcher.Config{Domains: domains, Ledger: e.Store, Library: e.Store, Gate: suppression.NewGate(e.Store, suppression.SystemClock),
+		Suppressor: suppression.NewRegister(e.Store, suppression.SystemClock), Providers: map[audience.Channel]channels.Provider{p.Channel(): p},
+		Signer: signer, PublicURL: "https://utskick.exempelbolaget.test", Owner: "test", Now: func() time.Time { return e.Now }, Log: slog.New(slog.DiscardHandler)})
 }
 
 // bisected sends to a batch with poisonous members, and returns how many calls

@@ -192,6 +192,7 @@ create table batches (
     origin     bigint   not null default 0,
     depth      bigint   not null default 0,
     refusal    text     not null default '',
+    domain     text     not null default '', -- of all its members, when mail to it has a limit
     check (settled = sent + suppressed + failed + in_doubt + skipped + moved),
     check (state <> 2 or settled = n)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);

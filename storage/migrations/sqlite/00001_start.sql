@@ -189,6 +189,7 @@ create table batches (
     origin     integer  not null default 0,
     depth      integer  not null default 0,
     refusal    text     not null default '',
+    domain     text     not null default '', -- of all its members, when mail to it has a limit
     check (settled = sent + suppressed + failed + in_doubt + skipped + moved),
     check (state <> 2 or settled = n)
 );
