@@ -48,7 +48,7 @@ func variables(t *testing.T) map[string]variable {
 	found, ends := map[string]variable{}, map[string]variable{}
 	for _, call := range calls(file) {
 		selector, ok := call.Fun.(*ast.SelectorExpr)
-		if !ok || !slices.Contains([]string{"text", "file", "number", "address", "webAddress"}, selector.Sel.Name) {
+		if !ok || !slices.Contains([]string{"text", "file", "number", "address", "webAddress", "domainRates"}, selector.Sel.Name) {
 			continue
 		}
 		v := variable{File: selector.Sel.Name != "file"}
