@@ -6,7 +6,7 @@ FUZZTIME ?= 10s
 IMAGE   ?= utskick
 
 .DEFAULT_GOAL := help
-.PHONY: help build test check lint fuzz bench prove cover vuln generate image demo
+.PHONY: help build test check lint fuzz bench prove soak cover vuln generate image demo
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ bench: ## measure the speed from launch to last settle
 
 prove: ## put the program through every fault while a witness counts (some 10 minutes; ROWS=pattern for a few)
 	$(GO) run ./e2e/prove -lanes 6 $(if $(ROWS),-rows '$(ROWS)')
+
+soak: ## the same for DURATION (1h): campaigns of 200,000, objections, and a random fault every 20 to 60 s
+	$(GO) run ./e2e/prove soak -duration $(or $(DURATION),1h) $(if $(SEED),-seed $(SEED))
 
 cover: ## show how much of each function the tests reach
 	$(GO) test -coverpkg=./... -coverprofile=cover.out ./...

@@ -66,6 +66,9 @@ func run(ctx context.Context, args []string) error {
 	if len(args) == 2 && args[0] == "witness" {
 		return witness.Run(args[1], os.Stdin, os.Stdout)
 	}
+	if len(args) > 0 && args[0] == "soak" {
+		return runSoak(ctx, args[1:])
+	}
 	o, list, err := readOptions(args)
 	if err != nil {
 		return err

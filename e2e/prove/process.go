@@ -23,6 +23,7 @@ type process struct {
 
 	mu       sync.Mutex
 	cmd      *exec.Cmd
+	started  time.Time
 	deaths   int
 	stopping bool
 	done     chan struct{}
@@ -63,8 +64,18 @@ func (p *process) next() (*exec.Cmd, error) {
 		arm = p.arms[p.deaths]
 	}
 	cmd, err := p.start(arm)
-	p.cmd = cmd
+	p.cmd, p.started = cmd, time.Now()
 	return cmd, err
+}
+
+// armNext gives the next process a failpoint.
+func (p *process) armNext(arm string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.arms) <= p.deaths+1 {
+		p.arms = append(p.arms, "")
+	}
+	p.arms[p.deaths+1] = arm
 }
 
 // died returns how often it has died so far.
@@ -78,6 +89,13 @@ func (p *process) signal(s syscall.Signal) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.cmd.Process.Signal(s)
+}
+
+// pid returns its number, and whether it was only just started.
+func (p *process) pid() (pid int, young bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cmd.Process.Pid, time.Since(p.started) < 2*time.Second
 }
 
 // frozen reports whether it is stopped: the third field of stat is T (proc(5)).
@@ -109,6 +127,7 @@ func (p *process) end() {
 func command(ctx context.Context, binary string, env []string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Env = env
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	// A group of its own: what interrupts us is not for it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	return cmd
 }

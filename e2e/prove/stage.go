@@ -111,6 +111,10 @@ func (s *stage) open() error {
 	if err := s.startAll(nil); err != nil {
 		return err
 	}
+	return s.listens()
+}
+
+func (s *stage) listens() error {
 	return s.eventually("serve listens", func() bool {
 		conn, err := new(net.Dialer).DialContext(s.ctx, "tcp", strings.TrimPrefix(s.public, "http://"))
 		if err == nil {

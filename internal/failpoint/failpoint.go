@@ -8,7 +8,8 @@
 //
 // kill is SIGKILL and stop is SIGSTOP, both to the process itself. @2 means the
 // second time that this process comes by, @2+ the second and every later time;
-// without it, every time. The harness in e2e/prove uses them.
+// without it, every time. Asked by SIGUSR1, a process of that build also says
+// how many goroutines it has. The harness in e2e/prove uses both.
 package failpoint
 
 // Name is a point in the protocol.

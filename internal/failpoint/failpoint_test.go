@@ -27,7 +27,7 @@ func TestTheProgramHasNone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, trace := range []string{"UTSKICK_" + "FAILPOINTS", "an injected " + "failure", string(failpoint.WishCommitted)} {
+	for _, trace := range []string{"UTSKICK_" + "FAILPOINTS", "an injected " + "failure", "vitals: " + "pid", string(failpoint.WishCommitted)} {
 		if bytes.Contains(content, []byte(trace)) {
 			t.Errorf("the program contains %q", trace)
 		}
