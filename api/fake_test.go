@@ -47,6 +47,7 @@ type memory struct {
 	instances []suppression.Instance
 	audits    []string
 	reads     int // of groups and links
+	hold      dispatcher.Hold
 }
 
 func (m *memory) fails() error {
@@ -470,3 +471,5 @@ func (m *memory) happened() []tracking.Event {
 	}
 	return out
 }
+
+func (m *memory) Hold(context.Context) (dispatcher.Hold, error) { return m.hold, m.fails() }

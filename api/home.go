@@ -13,13 +13,17 @@ type frame struct {
 	Queues    bool   // there is a queue dashboard
 	Outbox    bool
 	Metrics   bool
-	Refresh   int // seconds until the page loads itself again; 0 never
+	Refresh   int    // seconds until the page loads itself again; 0 never
+	Held      string // why all sending is held; empty: it is not
 }
 
 func (o *operator) frame(r *http.Request, title string) frame {
 	v := visitorOf(r.Context())
 	f := frame{Title: title, Visitor: v.name, MayChange: mayDo(v.scope, http.MethodPost),
 		Queues: o.c.Queues != nil, Outbox: o.outbox != nil, Metrics: o.c.Metrics != nil}
+	if hold, err := o.c.Store.Hold(r.Context()); err == nil && hold.Held() {
+		f.Held = sendingSays(hold)
+	}
 	if v.session != nil {
 		f.CSRF = o.guard.sessions.csrf(*v.session)
 	}

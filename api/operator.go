@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"utskick/dispatcher"
 	"utskick/suppression"
 )
 
@@ -50,6 +51,7 @@ func newOperator(c Config) *operator {
 	o.registerCampaigns()
 	o.registerSuppressions()
 	o.registerInstances()
+	o.registerDatabase()
 	o.registerLogin()
 	o.registerHome()
 	o.registerOps()
@@ -152,12 +154,23 @@ func (o *operator) ready(w http.ResponseWriter, r *http.Request) {
 		}
 		return "ok"
 	}
-	parts := map[string]string{"database": state(o.c.Store.Ping), "redis": state(o.c.Redis)}
+	parts := map[string]string{"database": state(o.c.Store.Ping), "redis": state(o.c.Redis), "sending": "unknown"}
 	status := http.StatusOK
 	if parts["database"] != "ok" {
 		status = http.StatusServiceUnavailable
 	}
+	// Held or not, the pages that customers meet are served: it stays ready.
+	if hold, err := o.c.Store.Hold(ctx); err == nil {
+		parts["sending"] = sendingSays(hold)
+	}
 	writeJSON(w, status, parts)
+}
+
+func sendingSays(h dispatcher.Hold) string {
+	if !h.Held() {
+		return "ok"
+	}
+	return "held: " + h.Why + "; " + dispatcher.WayOut
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {

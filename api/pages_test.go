@@ -290,11 +290,23 @@ func TestHealth(t *testing.T) {
 		a := s.as("", http.MethodGet, "/readyz", "")
 		return a.status, strings.TrimSpace(a.body)
 	}
-	if status, body := ready(); status != 200 || body != `{"database":"ok","redis":"none"}` {
+	if status, body := ready(); status != 200 || body != `{"database":"ok","redis":"none","sending":"ok"}` {
 		t.Errorf("got %d %s", status, body)
 	}
+	s.store.hold = dispatcher.Hold{Since: time.Unix(1, 0), Why: "it went back"}
+	const held = "held: it went back; " + dispatcher.WayOut
+	if status, body := ready(); status != 200 || body != `{"database":"ok","redis":"none","sending":"`+held+`"}` {
+		t.Errorf("held: got %d %s", status, body)
+	}
+	a := s.as(s.aud, http.MethodGet, "/v1/database", "")
+	if !strings.Contains(a.body, `"held":true`) || !strings.Contains(a.body, "it went back") || !strings.Contains(a.body, dispatcher.WayOut) {
+		t.Errorf("held: the API says %s", a.body)
+	}
+	if a := s.as(s.aud, http.MethodGet, "/ops", ""); !strings.Contains(a.body, "All sending is "+held) {
+		t.Error("held: the page does not say so")
+	}
 	s.store.fail(errDown)
-	if status, body := ready(); status != 503 || body != `{"database":"no answer","redis":"none"}` {
+	if status, body := ready(); status != 503 || body != `{"database":"no answer","redis":"none","sending":"unknown"}` {
 		t.Errorf("without a database: got %d %s", status, body)
 	}
 	s.as("", http.MethodGet, "/healthz", "").want(t, http.StatusOK)

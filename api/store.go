@@ -18,6 +18,8 @@ type Store interface {
 	Campaigns
 	Messages
 	Instances
+	// Hold returns the hold on all sending, if there is one.
+	Hold(ctx context.Context) (dispatcher.Hold, error)
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error
 	// Audit records who changed what. Neither object nor detail holds an

@@ -44,6 +44,7 @@ const (
 	CauseNoAnswer   Cause = "no_answer"   // handed over whole, and no answer came
 	CauseServer     Cause = "server"      // an answer that leaves open whether it was taken (5xx)
 	CauseWorkerLost Cause = "worker_lost" // the worker vanished between claim and settle
+	CauseRestored   Cause = "restored"    // the database was restored; it may have been sent in what was lost
 
 	// skipped
 	CauseNoAddress      Cause = "no_address"      // no destination on this channel
@@ -61,7 +62,7 @@ func Causes() map[Code][]Cause {
 	return map[Code][]Cause{
 		Suppressed: withheld,
 		Failed:     {CauseExpired, CauseRender, CauseRefused, CauseTooLarge, CauseWrittenOff},
-		InDoubt:    {CauseNoAnswer, CauseServer, CauseWorkerLost},
+		InDoubt:    {CauseNoAnswer, CauseServer, CauseWorkerLost, CauseRestored},
 		Skipped:    {CauseNoAddress, CauseAddressChanged, CauseCancelled},
 	}
 }

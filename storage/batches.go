@@ -209,11 +209,13 @@ func (s *Store) claimText() string {
 func (s *Store) Claim(ctx context.Context, c dispatcher.Claim) error {
 	failpoint.Hit(failpoint.ClaimBeforeCommit)
 	now := s.millis()
-	args := []any{c.Nonce, c.Owner, now, keyArg(c.Through), c.Batch, c.Fence, c.Run, c.Rev, s.watch.least()}
+	q := s.query()
+	q.args = []any{c.Nonce, c.Owner, now, keyArg(c.Through), c.Batch, c.Fence, c.Run, c.Rev, s.watch.least()}
+	claim := s.claim + " and " + s.undisturbed(q)
 	var err error
 	if s.d.embedded() {
 		err = s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
-			res, err := tx.ExecContext(ctx, s.claim, args...)
+			res, err := tx.ExecContext(ctx, claim, q.args...)
 			if err := exactlyOne(res, err, dispatcher.ErrNotClaimed); err != nil {
 				return err
 			}
@@ -223,9 +225,9 @@ func (s *Store) Claim(ctx context.Context, c dispatcher.Claim) error {
 		})
 	} else {
 		// The same in one statement, and so in one commit.
-		both := `with claimed as (` + s.claim + ` returning id, fence)
-			insert into calls (batch, fence, k_from, k_to, t0, claim_ver) select c.id, c.fence, $10, $4, $3, h.ver from claimed c, suppression_head h`
-		res, failed := s.write.ExecContext(context.WithoutCancel(ctx), both, append(args, keyArg(c.From))...)
+		both := `with claimed as (` + claim + ` returning id, fence)
+			insert into calls (batch, fence, k_from, k_to, t0, claim_ver) select c.id, c.fence, ` + q.arg(keyArg(c.From)) + `, $4, $3, h.ver from claimed c, suppression_head h`
+		res, failed := s.write.ExecContext(context.WithoutCancel(ctx), both, q.args...)
 		err = exactlyOne(res, failed, dispatcher.ErrNotClaimed)
 	}
 	if err != nil {
@@ -443,9 +445,11 @@ func (s *Store) CloseRest(ctx context.Context, b dispatcher.Batch, code dispatch
 		if err != nil {
 			return err
 		}
+		q := s.query()
+		q.args = []any{n, b.ID, b.Fence}
 		batch := `update batches set state = 2, last_k = k_hi, settled = settled + $1, ` + code.String() + ` = ` + code.String() +
-			` + $1 where id = $2 and state = 0 and fence = $3`
-		done, err := tx.ExecContext(ctx, batch, n, b.ID, b.Fence)
+			` + $1 where id = $2 and state = 0 and fence = $3 and ` + s.undisturbed(q)
+		done, err := tx.ExecContext(ctx, batch, q.args...)
 		return exactlyOne(done, err, dispatcher.ErrNotClaimed)
 	})
 	if err != nil {

@@ -34,6 +34,7 @@ func scanContact(rows interface{ Scan(...any) error }) (audience.Contact, error)
 // are written as grants; a wish is never lifted by a file.
 func (s *Store) SaveContacts(ctx context.Context, rows []audience.Row) (audience.Saved, error) {
 	var saved audience.Saved
+	var refused []journalLine
 	err := s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		ids := make([]string, len(rows))
 		for i, r := range rows {
@@ -55,32 +56,38 @@ func (s *Store) SaveContacts(ctx context.Context, rows []audience.Row) (audience
 			}
 		}
 		saved = audience.Saved{Created: len(created), Updated: len(updated), Unchanged: len(rows) - len(created) - len(updated)}
-		return s.writeContacts(ctx, tx, created, updated, stored, rows)
+		refused, err = s.writeContacts(ctx, tx, created, updated, stored, rows)
+		return err
 	})
+	if err == nil {
+		err = s.journalRefusals(refused)
+	}
 	if err != nil {
 		return audience.Saved{}, fmt.Errorf("save %d contacts: %w", len(rows), err)
 	}
 	return saved, nil
 }
 
-func (s *Store) writeContacts(ctx context.Context, tx *sql.Tx, created, updated []audience.Contact, stored map[string]audience.Contact, rows []audience.Row) error {
-	if err := s.writeGrants(ctx, tx, rows, stored); err != nil {
-		return fmt.Errorf("consents: %w", err)
+// writeContacts returns which consents are refused that were not before.
+func (s *Store) writeContacts(ctx context.Context, tx *sql.Tx, created, updated []audience.Contact, stored map[string]audience.Contact,
+	rows []audience.Row) (refused []journalLine, err error) {
+	if refused, err = s.writeGrants(ctx, tx, rows, stored); err != nil {
+		return nil, fmt.Errorf("consents: %w", err)
 	}
 	if err := s.insertContacts(ctx, tx, created); err != nil {
-		return fmt.Errorf("insert: %w", err)
+		return nil, fmt.Errorf("insert: %w", err)
 	}
 	if err := s.updateContacts(ctx, tx, updated); err != nil {
-		return fmt.Errorf("update: %w", err)
+		return nil, fmt.Errorf("update: %w", err)
 	}
 	changed := append(created, updated...)
 	if err := s.writeDevices(ctx, tx, changed, stored); err != nil {
-		return fmt.Errorf("devices: %w", err)
+		return nil, fmt.Errorf("devices: %w", err)
 	}
 	if err := s.writeAddressKeys(ctx, tx, changed); err != nil {
-		return fmt.Errorf("keys: %w", err)
+		return nil, fmt.Errorf("keys: %w", err)
 	}
-	return nil
+	return refused, nil
 }
 
 func (s *Store) contactsByExternalID(ctx context.Context, from queryer, ids []string) (map[string]audience.Contact, error) {
@@ -278,8 +285,8 @@ func (s *Store) writeAddressKeys(ctx context.Context, tx *sql.Tx, contacts []aud
 
 // writeGrants writes what the rows say of consents, for all senders. Contacts
 // that are inserted afterwards find it. A yes does not stand against a wish on
-// record: a file lifts none.
-func (s *Store) writeGrants(ctx context.Context, tx *sql.Tx, rows []audience.Row, stored map[string]audience.Contact) error {
+// record: a file lifts none. It returns what is refused that was not before.
+func (s *Store) writeGrants(ctx context.Context, tx *sql.Tx, rows []audience.Row, stored map[string]audience.Contact) ([]journalLine, error) {
 	var ks, known []audience.Key
 	var purposes []string
 	var granted []int64
@@ -294,7 +301,7 @@ func (s *Store) writeGrants(ctx context.Context, tx *sql.Tx, rows []audience.Row
 		}
 	}
 	if len(ks) == 0 {
-		return nil
+		return nil, nil
 	}
 	q := s.query()
 	now := q.cast(s.millis(), "bigint")
@@ -303,12 +310,40 @@ func (s *Store) writeGrants(ctx context.Context, tx *sql.Tx, rows []audience.Row
 		where u.granted = 0 or not exists (select 1 from suppressions x where x.k = u.k and x.purpose = u.purpose and x.active
 		and (x.expires_at is null or x.expires_at > %[1]s))
 		on conflict (contact_k, purpose, sender) do update set granted = excluded.granted, at = excluded.at,
-		source = excluded.source, evidence = excluded.evidence where consents.granted <> excluded.granted`,
+		source = excluded.source, evidence = excluded.evidence where consents.granted <> excluded.granted
+		returning contact_k, purpose, sender, granted, at, source, evidence, (select ver from suppression_head)`,
 		now, q.table("u", keys("k", ks), texts("purpose", purposes), ints("granted", granted)))
-	if _, err := tx.ExecContext(ctx, text, q.args...); err != nil {
+	var refused []journalLine
+	err := each(ctx, tx, text, q.args, func(rows *sql.Rows) error {
+		var l journalLine
+		var k audience.Key
+		var granted bool
+		err := rows.Scan(&k, &l.Purpose, &l.Sender, &granted, &l.At, &l.Source, &l.Evidence, &l.Version)
+		if l.Key = k.String(); !granted {
+			refused = append(refused, l)
+		}
 		return err
+	})
+	if err != nil {
+		return nil, err
 	}
-	return s.copyGrants(ctx, tx, known)
+	return refused, s.copyGrants(ctx, tx, known)
+}
+
+// journalRefusals returns when the refusals are in the journal. (What is granted
+// is not: after a restore, unknown is no.)
+func (s *Store) journalRefusals(refused []journalLine) error {
+	var lines []byte
+	for _, l := range refused {
+		var err error
+		if lines, err = appendLine(lines, l); err != nil {
+			return err
+		}
+	}
+	if err := s.journal.append(lines); err != nil {
+		return fmt.Errorf("the contacts are in the database: %w", err)
+	}
+	return nil
 }
 
 // grantsOf is the expression for contacts.grants of the contact whose key it is

@@ -31,10 +31,16 @@ type slicePlan struct {
 	started   int64
 }
 
-// PlanSlice implements [dispatcher.Planning].
+// PlanSlice implements [dispatcher.Planning]. While sending is held it does
+// nothing.
 func (s *Store) PlanSlice(ctx context.Context, ref dispatcher.SliceRef) error {
+	return s.planSlice(ctx, ref, s.undisturbed)
+}
+
+// planSlice plans a slice if the condition holds.
+func (s *Store) planSlice(ctx context.Context, ref dispatcher.SliceRef, condition func(*query) string) error {
 	err := s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		p, err := s.slicePlan(ctx, tx, ref)
+		p, err := s.slicePlan(ctx, tx, ref, condition)
 		if err != nil || p == nil {
 			return err
 		}
@@ -60,16 +66,22 @@ func (s *Store) PlanSlice(ctx context.Context, ref dispatcher.SliceRef) error {
 }
 
 // slicePlan locks the slice and reads what is needed. It returns nil when the
-// slice is planned already, its turn has not come, or its run is to end. The
+// slice is planned already, its turn has not come, its run is to end, or the
+// condition does not hold. The
 // run is locked against a cancel until the slice is committed, so that a
 // cancelled run never gets another batch.
-func (s *Store) slicePlan(ctx context.Context, tx *sql.Tx, ref dispatcher.SliceRef) (*slicePlan, error) {
+func (s *Store) slicePlan(ctx context.Context, tx *sql.Tx, ref dispatcher.SliceRef, condition func(*query) string) (*slicePlan, error) {
 	p := &slicePlan{ref: ref}
 	var state dispatcher.RunState
 	var channels string
+	q := s.query()
 	text := `select r.state, r.due_at, r.started_at, r.channels, c.sender from runs r join campaigns c on c.id = r.campaign
-		where r.id = $1` + s.d.sharedOf("r")
-	if err := tx.QueryRowContext(ctx, text, ref.Run).Scan(&state, &p.due, &p.started, &channels, &p.sender); err != nil {
+		where r.id = ` + q.arg(ref.Run) + ` and ` + condition(q) + s.d.sharedOf("r")
+	err := tx.QueryRowContext(ctx, text, q.args...).Scan(&state, &p.due, &p.started, &channels, &p.sender)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
 		return nil, err
 	}
 	if state != dispatcher.Sending && state != dispatcher.Paused {
@@ -77,7 +89,7 @@ func (s *Store) slicePlan(ctx context.Context, tx *sql.Tx, ref dispatcher.SliceR
 	}
 	var plannedAt int64
 	text = `select k_lo, k_hi, closing, planned_at from slices x where run = $1 and channel = $2 and slice = $3` + s.d.updateOf("x")
-	err := tx.QueryRowContext(ctx, text, ref.Run, string(ref.Channel), ref.Slice).Scan(&p.low, &p.high, &p.closing, &plannedAt)
+	err = tx.QueryRowContext(ctx, text, ref.Run, string(ref.Channel), ref.Slice).Scan(&p.low, &p.high, &p.closing, &plannedAt)
 	if errors.Is(err, sql.ErrNoRows) || plannedAt > 0 {
 		return nil, nil
 	}

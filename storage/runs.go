@@ -330,10 +330,13 @@ func (s *Store) RingEnded(ctx context.Context, channel audience.Channel, limit i
 	return s.ringBatches(ctx, `(r.state = 'sending' and r.send_by < $1) or r.state = 'cancelling'`, channel, limit)
 }
 
+// notHeld keeps the doorbell quiet while nothing could be done about a ring.
+const notHeld = `exists (select 1 from guard where held_at = 0)`
+
 func (s *Store) ringBatches(ctx context.Context, due string, channel audience.Channel, limit int) ([]dispatcher.BatchRef, error) {
 	text := `update batches set rung_at = $1 where id in (
 		select b.id from batches b join runs r on r.id = b.run
-		where b.state = 0 and b.channel = $2 and b.rung_at <= $3 and (` + due + `)
+		where b.state = 0 and b.channel = $2 and b.rung_at <= $3 and (` + due + `) and ` + notHeld + `
 		order by b.not_before, b.id limit $4` + s.d.skipLockedOf("b") + `) returning id, fence, channel`
 	var refs []dispatcher.BatchRef
 	now := s.millis()
@@ -353,7 +356,7 @@ func (s *Store) ringBatches(ctx context.Context, due string, channel audience.Ch
 // is rung when all its others are planned.
 func (s *Store) RingSlices(ctx context.Context, limit int) ([]dispatcher.SliceRef, error) {
 	text := `select x.run, x.channel, x.slice from slices x join runs r on r.id = x.run
-		where x.planned_at = 0 and x.rung_at <= $1 and r.state in ('sending', 'paused') and (not x.closing or
+		where x.planned_at = 0 and x.rung_at <= $1 and r.state in ('sending', 'paused') and ` + notHeld + ` and (not x.closing or
 		not exists (select 1 from slices o where o.run = x.run and o.channel = x.channel and not o.closing and o.planned_at = 0))
 		order by x.run, x.slice limit $2` + s.d.skipLockedOf("x")
 	var refs []dispatcher.SliceRef

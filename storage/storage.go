@@ -32,10 +32,13 @@ var migrations embed.FS
 // Config says where the database is and with which secret its keys are made.
 type Config struct {
 	// URL is a postgres:// address, or empty for SQLite in DataDir.
-	URL     string
+	URL string
+	// DataDir also holds the journal and what is remembered of the database. With
+	// a URL it may be empty: then there is neither, as some tests want it.
 	DataDir string
 	Keyer   *audience.Keyer
 	Now     func() time.Time // nil: time.Now
+	Log     *slog.Logger     // nil: slog.Default
 	// Connections bounds the Postgres pool; 0 is 16.
 	Connections int
 	// Clock is the SQL expression by which leases are judged: the database's own
@@ -56,6 +59,12 @@ type Store struct {
 	clock  string // SQL, of the database's clock
 	watch  clockWatch
 	claim  string // SQL, written once
+	log    *slog.Logger
+
+	dir      string // for the journal and the memory; empty: neither
+	journal  *journal
+	guard    guard
+	identity string // the expression that reads it
 
 	wishes *committer[wish, suppression.Recorded]
 	events *committer[tracking.Event, struct{}]
@@ -81,27 +90,32 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.checkSchema(ctx); err == nil {
-		err = s.checkPepper(ctx)
-		if err == nil {
-			s.startCommitters()
-			return s, nil
+	for _, check := range []func(context.Context) error{s.checkSchema, s.checkPepper, s.openGuard} {
+		if err := check(ctx); err != nil {
+			return nil, errors.Join(err, s.journal.close(), s.closePools())
 		}
-		return nil, errors.Join(err, s.closePools())
-	} else {
-		return nil, errors.Join(err, s.closePools())
 	}
+	s.startCommitters()
+	return s, nil
 }
 
 func connect(c Config) (*Store, error) {
-	s := &Store{keyer: c.Keyer, now: c.Now, clock: c.Clock}
+	s := &Store{keyer: c.Keyer, now: c.Now, clock: c.Clock, log: c.Log, dir: c.DataDir, journal: openJournal(c.DataDir)}
 	if s.now == nil {
 		s.now = time.Now
+	}
+	if s.log == nil {
+		s.log = slog.Default()
 	}
 	if c.Connections == 0 {
 		c.Connections = 16
 	}
 	open := s.connectSQLite
+	if c.DataDir != "" {
+		if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+			return nil, fmt.Errorf("UTSKICK_DATA_DIR: %w", err)
+		}
+	}
 	if c.URL != "" {
 		open = s.connectPostgres
 	}
@@ -147,11 +161,11 @@ func postgresDSN(url string) string {
 	return url + separator + "synchronous_commit=on&jit=off&max_parallel_workers_per_gather=0&plan_cache_mode=force_generic_plan&application_name=utskick"
 }
 
+// databaseFile is the embedded database in the data directory.
+const databaseFile = "utskick.db"
+
 func (s *Store) connectSQLite(c Config) error {
-	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
-		return fmt.Errorf("UTSKICK_DATA_DIR: %w", err)
-	}
-	file := "file:" + filepath.Join(c.DataDir, "utskick.db")
+	file := "file:" + filepath.Join(c.DataDir, databaseFile)
 	const settings = "?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(20000)" +
 		"&_pragma=foreign_keys(1)&_pragma=temp_store(MEMORY)&_pragma=wal_autocheckpoint(8000)"
 	// A page cache in KiB each: the writer sorts keys into wide tables, readers
@@ -244,7 +258,7 @@ func (s *Store) Ping(ctx context.Context) error { return s.write.PingContext(ctx
 func (s *Store) Close() error {
 	s.wishes.close()
 	s.events.close()
-	return s.closePools()
+	return errors.Join(s.journal.close(), s.closePools())
 }
 
 func (s *Store) closePools() error {
@@ -267,7 +281,7 @@ func (s *Store) tx(ctx context.Context, f func(context.Context, *sql.Tx) error) 
 	}
 	if err := f(ctx, tx); err != nil {
 		if rollback := tx.Rollback(); rollback != nil {
-			slog.Warn("roll back", "error", rollback)
+			s.log.Warn("roll back", "error", rollback)
 		}
 		return err
 	}

@@ -20,6 +20,6 @@ func TestPostgres(t *testing.T) {
 	}
 	storagetest.Run(t, storagetest.Engine{Name: "postgres", Config: func(t testing.TB) storage.Config {
 		url, _ := testserver.Postgres(t)
-		return storage.Config{URL: url}
+		return storage.Config{URL: url, DataDir: t.TempDir()}
 	}})
 }

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 
 	"utskick/audience"
@@ -24,19 +25,19 @@ func (s *Store) RecordAll(_ context.Context, wishes []suppression.Wish) ([]suppr
 	return s.commitWishes(wishes)
 }
 
-// commitWishes writes wishes in one transaction, then asks in a new statement
-// which claims cover the people in them. Asking within the transaction would
-// miss a claim that commits just before it.
+// commitWishes writes wishes in one transaction, then the journal, and then asks
+// in a new statement which claims cover the people in them. Asking within the
+// transaction would miss a claim that commits just before it.
 func (s *Store) commitWishes(wishes []wish) ([]suppression.Recorded, error) {
 	ctx := context.Background()
 	var people [][]audience.Key
-	var versions []int64
+	var w written
 	err := s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		var err error
 		if people, err = s.keysOfPeople(ctx, tx, wishes); err != nil {
 			return err
 		}
-		versions, err = s.writeWishes(ctx, tx, wishes, people)
+		w, err = s.writeWishes(ctx, tx, wishes, people)
 		failpoint.Hit(failpoint.WishBeforeCommit)
 		return err
 	})
@@ -44,15 +45,37 @@ func (s *Store) commitWishes(wishes []wish) ([]suppression.Recorded, error) {
 		return nil, err
 	}
 	failpoint.Hit(failpoint.WishCommitted)
+	if err := s.journalEntries(w); err != nil {
+		return nil, err
+	}
 	inFlight, err := s.claimsCovering(ctx, people)
 	if err != nil {
 		return nil, err
 	}
 	results := make([]suppression.Recorded, len(wishes))
 	for i := range wishes {
-		results[i] = suppression.Recorded{Version: versions[i], Keys: len(people[i]), InFlight: inFlight[i]}
+		results[i] = suppression.Recorded{Version: w.versions[i], Keys: len(people[i]), InFlight: inFlight[i]}
 	}
 	return results, nil
+}
+
+// journalEntries returns when the entries are in the journal. What is in the
+// database and not in the journal is not acknowledged: it would not survive a
+// restore.
+func (s *Store) journalEntries(w written) error {
+	var lines []byte
+	now := s.millis()
+	for _, e := range w.entries {
+		var err error
+		if lines, err = appendLine(lines, lineOf(e, w.head.generation, now)); err != nil {
+			return err
+		}
+	}
+	if err := s.journal.append(lines); err != nil {
+		return fmt.Errorf("the wishes are in the database: %w", err)
+	}
+	s.guard.acknowledges(w.head.version)
+	return nil
 }
 
 // keysOfPeople returns, for each wish, the keys it is to be written for: its
@@ -90,49 +113,66 @@ func (s *Store) keysOfPeople(ctx context.Context, tx *sql.Tx, wishes []wish) ([]
 	return people, nil
 }
 
-// writeWishes writes the entries and events and returns the version that each
-// wish ends at.
-func (s *Store) writeWishes(ctx context.Context, tx *sql.Tx, wishes []wish, people [][]audience.Key) ([]int64, error) {
-	var entries []suppression.Entry
-	var events []tracking.Event
-	for i, w := range wishes {
-		for _, k := range people[i] {
-			e := w.Entry
-			e.Key = k
-			entries = append(entries, e)
-		}
-	}
-	last, err := s.raiseHead(ctx, tx, len(entries))
-	if err != nil {
-		return nil, err
-	}
-	version := last - int64(len(entries))
-	for i := range entries {
-		entries[i].Version = version + int64(i) + 1
-	}
-	versions := make([]int64, len(wishes))
-	for i, w := range wishes {
-		version += int64(len(people[i]))
-		versions[i] = version
-		if w.Group != 0 {
-			events = append(events, tracking.Event{Type: tracking.Unsubscribes, At: s.now(), Group: w.Group,
-				Key: w.Entry.Key, Dedupe: fmt.Sprintf("wish-%d", version)})
-		}
-	}
-	if err := s.writeEntries(ctx, tx, entries); err != nil {
-		return nil, err
-	}
-	return versions, s.insertEvents(ctx, tx, events)
+// written is what a transaction has written of wishes.
+type written struct {
+	entries  []suppression.Entry
+	versions []int64 // that each wish ends at
+	head     head
 }
 
-// raiseHead locks the head and takes n versions; it returns the last of them.
-func (s *Store) raiseHead(ctx context.Context, tx *sql.Tx, n int) (int64, error) {
-	var version int64
-	err := tx.QueryRowContext(ctx, `update suppression_head set ver = ver + $1 where id = 1 returning ver`, n).Scan(&version)
-	if err != nil {
-		return 0, fmt.Errorf("raise the suppression version: %w", err)
+// head is the head of the suppressions.
+type head struct{ version, generation int64 }
+
+// writeWishes writes the entries and events.
+func (s *Store) writeWishes(ctx context.Context, tx *sql.Tx, wishes []wish, people [][]audience.Key) (w written, err error) {
+	var events []tracking.Event
+	for i := range wishes {
+		for _, k := range people[i] {
+			e := wishes[i].Entry
+			e.Key = k
+			w.entries = append(w.entries, e)
+		}
 	}
-	return version, nil
+	if w.head, err = s.raiseHead(ctx, tx, len(w.entries)); err != nil {
+		return w, err
+	}
+	version := w.head.version - int64(len(w.entries))
+	for i := range w.entries {
+		w.entries[i].Version = version + int64(i) + 1
+	}
+	w.versions = make([]int64, len(wishes))
+	for i, wish := range wishes {
+		version += int64(len(people[i]))
+		w.versions[i] = version
+		if wish.Group != 0 {
+			events = append(events, tracking.Event{Type: tracking.Unsubscribes, At: s.now(), Group: wish.Group,
+				Key: wish.Entry.Key, Dedupe: fmt.Sprintf("wish-%d", version)})
+		}
+	}
+	if err := s.writeEntries(ctx, tx, w.entries); err != nil {
+		return w, err
+	}
+	return w, s.insertEvents(ctx, tx, events)
+}
+
+// raiseHead locks the head and takes n versions; it returns the last of them. A
+// head that is behind what this process knows is that of a database which was
+// restored: sending is held before anything is numbered as something that was
+// lost.
+func (s *Store) raiseHead(ctx context.Context, tx *sql.Tx, n int) (h head, err error) {
+	const raise = `update suppression_head set ver = ver + $1 where id = 1 and ver >= $2
+		and exists (select 1 from guard where counter >= $3) returning ver, generation`
+	known := s.guard.now()
+	err = tx.QueryRowContext(ctx, raise, n, known.Version, known.Counter).Scan(&h.version, &h.generation)
+	if errors.Is(err, sql.ErrNoRows) {
+		if _, err = s.hold(ctx, tx, known, "its suppressions or its counter went back"); err == nil {
+			err = tx.QueryRowContext(ctx, raise, n, 0, 0).Scan(&h.version, &h.generation)
+		}
+	}
+	if err != nil {
+		return h, fmt.Errorf("raise the suppression version: %w", err)
+	}
+	return h, nil
 }
 
 // writeEntries writes entries in their order. A statement cannot update a row
@@ -148,14 +188,15 @@ func (s *Store) writeEntries(ctx context.Context, tx *sql.Tx, entries []suppress
 	return nil
 }
 
-// writeEntriesOnce writes entries that all differ in one statement. One that is
+// writeEntriesOnce writes entries that all differ in one statement. Those
+// without a time of their own are made now. One that is
 // there and active is never made to end sooner: that would be lifting it.
 func (s *Store) writeEntriesOnce(ctx context.Context, tx *sql.Tx, entries []suppression.Entry) error {
 	n := len(entries)
-	ks, active, expires, versions := make([]audience.Key, n), make([]int64, n), make([]int64, n), make([]int64, n)
+	ks, active, expires, versions, created := make([]audience.Key, n), make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n)
 	var fields [7][]string
 	for i, e := range entries {
-		ks[i], expires[i], versions[i] = e.Key, millisOf(e.ExpiresAt), e.Version
+		ks[i], expires[i], versions[i], created[i] = e.Key, millisOf(e.ExpiresAt), e.Version, millisOf(e.CreatedAt)
 		if e.Active {
 			active[i] = 1
 		}
@@ -166,12 +207,12 @@ func (s *Store) writeEntriesOnce(ctx context.Context, tx *sql.Tx, entries []supp
 	q := s.query()
 	table := q.table("u", keys("k", ks), texts("channel", fields[0]), texts("topic", fields[1]), texts("purpose", fields[2]),
 		texts("sender", fields[3]), texts("cause", fields[4]), ints("active", active), texts("source", fields[5]),
-		texts("evidence", fields[6]), ints("expires_at", expires), ints("ver", versions))
+		texts("evidence", fields[6]), ints("expires_at", expires), ints("ver", versions), ints("created_at", created))
 	now := q.arg(s.millis())
 	text := fmt.Sprintf(`insert into suppressions
 		(k, channel, topic, purpose, sender, cause, active, source, evidence, expires_at, created_at, updated_at, ver)
 		select u.k, u.channel, u.topic, u.purpose, u.sender, u.cause, u.active = 1, u.source, u.evidence,
-		nullif(u.expires_at, 0), cast(%[2]s as bigint), cast(%[2]s as bigint), u.ver from %[1]s where true
+		nullif(u.expires_at, 0), coalesce(nullif(u.created_at, 0), cast(%[2]s as bigint)), cast(%[2]s as bigint), u.ver from %[1]s where true
 		on conflict (k, channel, topic, purpose, sender, cause) do update set
 		active = excluded.active, source = excluded.source, evidence = excluded.evidence,
 		expires_at = case when not (suppressions.active and excluded.active) then excluded.expires_at

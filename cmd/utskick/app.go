@@ -61,7 +61,7 @@ func (a *app) readSecret(make bool) (err error) {
 }
 
 func (a *app) storage() storage.Config {
-	return storage.Config{URL: a.cfg.DatabaseURL, DataDir: a.cfg.DataDir, Keyer: a.keyer}
+	return storage.Config{URL: a.cfg.DatabaseURL, DataDir: a.cfg.DataDir, Keyer: a.keyer, Log: a.log}
 }
 
 func (a *app) close() error { return a.store.Close() }

@@ -3,6 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"time"
+
+	"utskick/dispatcher"
 )
 
 type doctorCommand struct{}
@@ -33,6 +36,15 @@ func (doctorCommand) Run(sh *shell) error {
 // database has checked its version and pepper already.)
 func (a *app) examine(sh *shell) ([]check, error) {
 	checks := []check{{Name: "database", OK: true, Says: "answers, at this version, with this pepper"}}
+	hold, err := a.store.Hold(sh.ctx)
+	if err != nil {
+		return nil, err
+	}
+	sending := check{Name: "sending", OK: !hold.Held(), Says: "not held"}
+	if hold.Held() {
+		sending.Says = fmt.Sprintf("held since %s: %s; %s", hold.Since.Format(time.RFC3339), hold.Why, dispatcher.WayOut)
+	}
+	checks = append(checks, sending)
 	redis, err := a.openRedis()
 	if err != nil {
 		return nil, err

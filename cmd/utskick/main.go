@@ -39,6 +39,7 @@ type commands struct {
 	Senders      sendersCommand      `cmd:"" help:"Who messages come from."`
 	Templates    templatesCommand    `cmd:"" help:"What messages say."`
 	Campaigns    campaignsCommand    `cmd:"" help:"Campaigns and their runs."`
+	Database     databaseCommand     `cmd:"" help:"Whether the database is the one that it was."`
 	Keys         keysCommand         `cmd:"" help:"Keys to the operator API."`
 	Instances    instancesCommand    `cmd:"" help:"Processes that take wishes over HTTP."`
 	Doctor       doctorCommand       `cmd:"" help:"Check the configuration, the database and every run's sums."`

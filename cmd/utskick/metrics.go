@@ -8,8 +8,10 @@ import (
 )
 
 // metrics is what /metrics shows: the process, and the last audit.
-func metrics(auditor *dispatcher.Auditor) *prometheus.Registry {
+func metrics(auditor *dispatcher.Auditor, held func() float64) *prometheus.Registry {
 	r := prometheus.NewRegistry()
+	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "utskick_sending_held",
+		Help: "1 while all sending is held, because the database was restored or failed over."}, held))
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), audits{auditor})
 	return r
 }

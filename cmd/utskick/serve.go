@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -52,7 +53,11 @@ func (workCommand) Run(sh *shell) error {
 			return err
 		}
 		a.log.Info("working", "channels", a.channels())
-		return errors.Join(pool.Run(sh.ctx), closeProviders())
+		var watch sync.WaitGroup
+		watch.Go(func() { a.store.Watch(sh.ctx) })
+		err = errors.Join(pool.Run(sh.ctx), closeProviders())
+		watch.Wait()
+		return err
 	})
 }
 
@@ -97,6 +102,10 @@ func (a *app) serve(ctx context.Context, redis *workers.Redis, work bool, ready 
 	}
 	var pool *workers.Pool
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		a.store.Watch(ctx)
+		return nil
+	})
 	if work {
 		var closeProviders func() error
 		if pool, closeProviders, err = a.pool(redis); err != nil {
@@ -123,7 +132,7 @@ func (a *app) server(redis *workers.Redis, auditor *dispatcher.Auditor) (*api.Se
 	c := api.Config{
 		Store: a.store, Keys: apiKeys{a.store}, Register: a.register, Contacts: a.contacts(), Keyer: a.keyer, Signer: a.signer,
 		NotFound: storage.ErrNotFound, Conflict: storage.ErrConflict, Secret: a.secret.SessionKey, Region: a.cfg.Region,
-		PublicURL: a.cfg.PublicURL, Queues: redis.Dashboard("/ops/queues"), Redis: redis.Ping, Metrics: metrics(auditor), Log: a.log,
+		PublicURL: a.cfg.PublicURL, Queues: redis.Dashboard("/ops/queues"), Redis: redis.Ping, Metrics: metrics(auditor, a.held), Log: a.log,
 	}
 	for ch, provider := range a.cfg.Providers {
 		if provider != "" {

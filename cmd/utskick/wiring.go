@@ -21,3 +21,11 @@ func (k apiKeys) KeyByID(ctx context.Context, id int64) (api.Key, error) {
 }
 
 func apiKey(k storage.APIKey) api.Key { return api.Key{ID: k.ID, Name: k.Name, Scope: k.Scope} }
+
+// held is 1 while this process knows that sending is held.
+func (a *app) held() float64 {
+	if a.store.HeldHere().Held() {
+		return 1
+	}
+	return 0
+}

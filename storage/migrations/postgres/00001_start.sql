@@ -246,6 +246,19 @@ create table suppression_head (
 );
 insert into suppression_head (id, ver, generation) values (1, 0, 0);
 
+-- One row: whether this database is still the one that it was
+-- (docs/adr/0008-held-after-a-restore.md).
+create table guard (
+    id        bigint primary key check (id = 1),
+    counter   bigint not null, -- raised every second
+    releases  bigint not null, -- grows with every release
+    held_at   bigint not null default 0, -- 0: sending is not held
+    held_why  text not null default '',
+    held_runs bigint not null default 0, -- the newest run when the hold was made
+    passed    bigint not null default 0 -- the highest releases that a process remembers
+);
+insert into guard (id, counter, releases) values (1, 0, 0);
+
 create table consents (
     contact_k bytea   not null,
     purpose   text    not null,

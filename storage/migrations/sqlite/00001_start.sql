@@ -241,6 +241,19 @@ create table suppression_head (
 );
 insert into suppression_head (id, ver, generation) values (1, 0, 0);
 
+-- One row: whether this database is still the one that it was
+-- (docs/adr/0008-held-after-a-restore.md).
+create table guard (
+    id        integer primary key check (id = 1),
+    counter   integer not null, -- raised every second
+    releases  integer not null, -- grows with every release
+    held_at   integer not null default 0, -- 0: sending is not held
+    held_why  text not null default '',
+    held_runs integer not null default 0, -- the newest run when the hold was made
+    passed    integer not null default 0 -- the highest releases that a process remembers
+);
+insert into guard (id, counter, releases) values (1, 0, 0);
+
 create table consents (
     contact_k blob   not null,
     purpose   text    not null,

@@ -1,0 +1,122 @@
+package storage
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+
+	"utskick/audience"
+	"utskick/suppression"
+)
+
+// journalLine is one line of the journal: a suppression entry as it was written,
+// or a consent that was refused, which is one without a cause. It holds a key,
+// never an address.
+type journalLine struct {
+	Version    int64  `json:"v"` // of a refusal: that of the index at the time
+	Generation int64  `json:"g,omitempty"`
+	At         int64  `json:"t"` // milliseconds
+	Key        string `json:"k"`
+	Channel    string `json:"ch,omitempty"`
+	Topic      string `json:"to,omitempty"`
+	Purpose    string `json:"p"`
+	Sender     string `json:"se"`
+	Cause      string `json:"ca,omitempty"`
+	Active     bool   `json:"on,omitempty"`
+	Source     string `json:"so,omitempty"`
+	Evidence   string `json:"e,omitempty"`
+	ExpiresAt  int64  `json:"x,omitempty"` // milliseconds, 0: never
+
+	key audience.Key
+}
+
+func lineOf(e suppression.Entry, generation, at int64) journalLine {
+	return journalLine{Version: e.Version, Generation: generation, At: at, Key: e.Key.String(), Channel: e.Channel, Topic: e.Topic, Purpose: e.Purpose,
+		Sender: e.Sender, Cause: string(e.Cause), Active: e.Active, Source: e.Source, Evidence: e.Evidence, ExpiresAt: millisOf(e.ExpiresAt)}
+}
+
+// refusal reports whether the line is a consent that was refused.
+func (l journalLine) refusal() bool { return l.Cause == "" }
+
+func (l journalLine) entry() suppression.Entry {
+	return suppression.Entry{Key: l.key, Channel: l.Channel, Topic: l.Topic, Purpose: l.Purpose, Sender: l.Sender, Cause: suppression.Cause(l.Cause),
+		Active: l.Active, Source: l.Source, Evidence: l.Evidence, ExpiresAt: timeOf(l.ExpiresAt), CreatedAt: timeOf(l.At), Version: l.Version}
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+const sumSize = 2 * crc32.Size // hexadecimal
+
+// appendLine appends the line: the checksum of what follows its space, the
+// content, and a line break.
+func appendLine(dst []byte, l journalLine) ([]byte, error) {
+	content, err := json.Marshal(l)
+	if err != nil {
+		return dst, err
+	}
+	dst = fmt.Appendf(dst, "%0*x ", sumSize, crc32.Checksum(content, castagnoli))
+	return append(append(dst, content...), '\n'), nil
+}
+
+var errDamaged = errors.New("the line is damaged")
+
+// parseLine reads a line, without its line break.
+func parseLine(line []byte) (l journalLine, err error) {
+	sum, content, found := bytes.Cut(line, []byte{' '})
+	var want [crc32.Size]byte
+	if n, err := hex.Decode(want[:], sum[:min(len(sum), sumSize)]); !found || len(sum) != sumSize || n != crc32.Size || err != nil {
+		return l, errDamaged
+	}
+	if got := crc32.Checksum(content, castagnoli); got != uint32(want[0])<<24|uint32(want[1])<<16|uint32(want[2])<<8|uint32(want[3]) {
+		return l, errDamaged
+	}
+	if err := json.Unmarshal(content, &l); err != nil {
+		return l, errDamaged
+	}
+	if l.key, err = audience.ParseKey(l.Key); err != nil || l.key.IsZero() || l.Purpose == "" || l.Sender == "" {
+		return l, errDamaged
+	}
+	if !l.refusal() && l.entry().Validate() != nil {
+		return l, errDamaged
+	}
+	return l, nil
+}
+
+// maxLine is longer than any line; it bounds the memory for nonsense.
+const maxLine = 1 << 20
+
+// readJournal calls f for every line that is whole, and returns the numbers of
+// the others, counted from 1. Empty lines are those that ended a torn one. f's
+// error ends it.
+func readJournal(r io.Reader, f func(journalLine) error) (damaged []int, err error) {
+	lines := bufio.NewReaderSize(r, maxLine)
+	for n := 1; ; n++ {
+		text, cut, err := lines.ReadLine()
+		switch {
+		case errors.Is(err, io.EOF):
+			return damaged, nil
+		case err != nil:
+			return damaged, err
+		case len(text) == 0:
+			continue
+		}
+		l, err := parseLine(text)
+		for cut && err != nil { // the rest of a line that is none of ours
+			if _, cut, _ = lines.ReadLine(); !cut {
+				break
+			}
+		}
+		if err != nil {
+			damaged = append(damaged, n)
+			continue
+		}
+		if err := f(l); err != nil {
+			return damaged, err
+		}
+	}
+}
