@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -51,6 +53,12 @@ func readPlan(args []string) (p plan, err error) {
 	}
 	p.kinds, err = regexp.Compile(*kinds)
 	return p, err
+}
+
+// limits are how many messages go a second, for each channel. A third of the
+// people have a device, so that all channels take about as long.
+func (p plan) limits() [3]int {
+	return [3]int{p.rate, p.rate/3 + 1, max(p.rate/20, p.rate*len(phones)/p.people) + 1}
 }
 
 // soak is one installation under load and faults for a long time.
@@ -106,12 +114,12 @@ func runSoak(ctx context.Context, args []string) error {
 func newSoak(ctx context.Context, p plan, l *lane, dir string) *soak {
 	crowd := &crowd{}
 	r := row{name: "soak", away: true, env: map[string]string{
-		"UTSKICK_EMAIL_RATE": fmt.Sprint(p.rate), "UTSKICK_PUSH_RATE": fmt.Sprint(p.rate/3 + 1),
-		"UTSKICK_SMS_RATE": fmt.Sprint(max(p.rate/20, p.rate*len(phones)/p.people) + 1),
-		// So few that each of them has done its batch in some ten seconds:
-		// what was begun is then soon done, or has met a fault.
+		// So few that each of them has done its batch in some ten seconds.
 		"UTSKICK_PUSH_WORKERS": "2", "UTSKICK_SMS_WORKERS": "1",
 	}}
+	for ch, limit := range p.limits() {
+		r.env["UTSKICK_"+strings.ToUpper(channelNames[ch])+"_RATE"] = strconv.Itoa(limit)
+	}
 	st := &stage{lane: l, ctx: ctx, row: r, engine: postgres, dir: dir, env: map[string]string{}}
 	st.people = &people{csv: crowd.grow(p.people)}
 	return &soak{plan: p, stage: st, people: crowd, tally: newTally(crowd), random: rand.New(rand.NewPCG(p.seed, 0)), warned: map[string]bool{}}

@@ -138,15 +138,16 @@ func (s *soak) endAll(ctx context.Context) error {
 	return nil
 }
 
-// settled returns how many e-mails have an outcome so far, of all campaigns.
-func (s *soak) settled() (settled, pending int64) {
+// pending returns how many have an outcome so far, and how many have none, of
+// each channel over all campaigns.
+func (s *soak) pending() (settled, pending [3]int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range s.campaigns {
-		for _, ch := range c.report.Channels {
-			if string(ch.Channel) == channelNames[0] {
-				settled, pending = settled+ch.Settled(), pending+ch.Pending
-			}
+		for _, r := range c.report.Channels {
+			ch := channelOf(string(r.Channel))
+			settled[ch] += r.Settled()
+			pending[ch] += r.Pending
 		}
 	}
 	return settled, pending

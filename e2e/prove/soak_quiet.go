@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -14,9 +15,9 @@ import (
 // backlog is what became of what the faults had held up, counted from the end
 // of the last of them.
 type backlog struct {
-	begun, waiting int           // batches that were begun, people without an answer, at the start
-	gone           time.Duration // when nothing of both was left; 0: never
-	pace           time.Duration // when sending was as fast as the limit again; 0: never
+	claims, waiting int           // claims that were open, people without an answer, at the start
+	gone            time.Duration // when nothing of both was left; 0: never
+	pace            time.Duration // when sending was as fast as the limit again; 0: never
 }
 
 // backlogLimit is how long a backlog may last.
@@ -29,7 +30,7 @@ func (b backlog) String() string {
 		}
 		return fmt.Sprintf("%.0f s", d.Seconds())
 	}
-	return fmt.Sprintf("%d batches and %d objections open: settled %s, at the limit again %s", b.begun, b.waiting, say(b.gone), say(b.pace))
+	return fmt.Sprintf("%d claims and %d objections open: settled %s, at the limit again %s", b.claims, b.waiting, say(b.gone), say(b.pace))
 }
 
 func (b backlog) tooLong() bool {
@@ -38,11 +39,11 @@ func (b backlog) tooLong() bool {
 
 // beQuiet watches how the product gets well when nothing happens to it.
 //
-// Its backlog is gone when three things have come true. Every batch that
-// somebody had begun when the last fault was over, and that was not done then,
-// is done. Everybody who had asked to be left alone by then has been answered.
-// And e-mails get their outcome at 0.9 times the limit or more, over ten
-// seconds, or none is pending. What waits after that waits for the limit alone.
+// Its backlog is gone when three things have come true. Every claim that was
+// open when the last fault was over is settled or swept up. Everybody who had
+// asked to be left alone by then has been answered. And of each channel people
+// get their outcome at 0.9 times the limit or more over ten seconds, or nobody is
+// pending. Whoever waits after that waits for the limit alone.
 func (s *soak) beQuiet(ctx context.Context) error {
 	over, since := witness.Now(), time.Now()
 	db, err := pgx.Connect(s.ctx, s.env["UTSKICK_DATABASE_URL"])
@@ -50,25 +51,23 @@ func (s *soak) beQuiet(ctx context.Context) error {
 		return err
 	}
 	defer db.Close(s.ctx)
-	begun, err := begunBatches(s.ctx, db)
+	open, err := openClaims(s.ctx, db)
 	if err != nil {
 		return err
 	}
-	b := backlog{begun: len(begun), waiting: s.tally.waiting(over)}
+	b := backlog{claims: len(open), waiting: s.tally.waiting(over)}
 	s.setWindow(+1)
 	defer s.setWindow(-1)
-	var paces []pace
+	var paces paces
 	for time.Since(since) < s.quiet {
-		left, err := undone(s.ctx, db, begun)
+		claims, err := openClaims(s.ctx, db)
 		if err != nil {
 			return err
 		}
-		if b.gone == 0 && left == 0 && s.tally.waiting(over) == 0 {
+		if b.gone == 0 && !meet(open, claims) && s.tally.waiting(over) == 0 {
 			b.gone = time.Since(since)
 		}
-		settled, pending := s.settled()
-		paces = append(paces, pace{time.Now(), settled})
-		if b.pace == 0 && (pending == 0 || atLimit(paces, s.rate)) {
+		if paces.see(s.pending()); b.pace == 0 && paces.allAtLimit(s.limits()) {
 			b.pace = time.Since(since)
 		}
 		if !pause(ctx, time.Second) {
@@ -95,36 +94,55 @@ func (s *soak) noteBacklog(b backlog) {
 	fmt.Printf("%8s  quiet: %s\n", s.elapsed(), b)
 }
 
-// pace is how many had their outcome at a time.
-type pace struct {
-	at      time.Time
-	settled int64
+// paces are what of each channel was settled at some times, and which of them
+// have been at the limit since, or had nobody pending.
+type paces struct {
+	at      []time.Time
+	settled [3][]int64
+	idle    [3]bool
+	reached [3]bool
 }
 
-// atLimit reports whether there was a stretch of ten seconds at the limit, up to
-// the last of these.
-func atLimit(all []pace, rate int) bool {
-	last := all[len(all)-1]
-	for _, p := range all {
-		took := last.at.Sub(p.at)
-		if took >= 10*time.Second && float64(last.settled-p.settled) >= 0.9*float64(rate)*took.Seconds() {
-			return true
-		}
+// see notes the settled and the pending of each channel now.
+func (p *paces) see(settled, pending [3]int64) {
+	p.at = append(p.at, time.Now())
+	for ch := range settled {
+		p.settled[ch] = append(p.settled[ch], settled[ch])
+		p.idle[ch] = pending[ch] == 0
 	}
-	return false
 }
 
-func begunBatches(ctx context.Context, db *pgx.Conn) ([]int64, error) {
-	rows, err := db.Query(ctx, `select id from batches where state <> 2 and fence > 0`)
+// allAtLimit reports whether each channel has been at its limit, in messages a
+// second, for ten seconds, or idle.
+func (p *paces) allAtLimit(limits [3]int) bool {
+	last := len(p.at) - 1
+	for ch, limit := range limits {
+		for i, at := range p.at {
+			took := p.at[last].Sub(at)
+			if took >= 10*time.Second && float64(p.settled[ch][last]-p.settled[ch][i]) >= 0.9*float64(limit)*took.Seconds() {
+				p.reached[ch] = true
+			}
+		}
+		p.reached[ch] = p.reached[ch] || p.idle[ch]
+	}
+	return p.reached == [3]bool{true, true, true}
+}
+
+// claim is a batch under a fence.
+type claim struct{ batch, fence int64 }
+
+func openClaims(ctx context.Context, db *pgx.Conn) ([]claim, error) {
+	rows, err := db.Query(ctx, `select id, fence from batches where state = 1`)
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, pgx.RowTo[int64])
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (c claim, err error) {
+		return c, row.Scan(&c.batch, &c.fence)
+	})
 }
 
-func undone(ctx context.Context, db *pgx.Conn, ids []int64) (n int, err error) {
-	err = db.QueryRow(ctx, `select count(*) from batches where state <> 2 and id = any($1)`, ids).Scan(&n)
-	return n, err
+func meet(some, others []claim) bool {
+	return slices.ContainsFunc(some, func(c claim) bool { return slices.Contains(others, c) })
 }
 
 // setWindow begins or ends a time that is quiet; the sign of window says which.
