@@ -45,6 +45,7 @@ type memory struct {
 	keys      map[string]Key // by hash
 	lookups   int            // of keys
 	instances []suppression.Instance
+	holds     []dispatcher.ChannelHold
 	audits    []string
 	reads     int // of groups and links
 	hold      dispatcher.Hold
@@ -419,6 +420,23 @@ func (m *memory) Instances(context.Context) ([]suppression.Instance, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Clone(m.instances), m.down
+}
+
+func (m *memory) ChannelHolds(context.Context) ([]dispatcher.ChannelHold, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.holds), m.down
+}
+
+func (m *memory) ReleaseChannel(_ context.Context, ch audience.Channel) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := slices.IndexFunc(m.holds, func(h dispatcher.ChannelHold) bool { return h.Channel == ch })
+	if i < 0 {
+		return cmp.Or(m.down, fmt.Errorf("hold of %s: %w", ch, errNotFound))
+	}
+	m.holds = slices.Delete(m.holds, i, i+1)
+	return m.down
 }
 
 func (m *memory) ReleaseInstance(_ context.Context, name string) error {

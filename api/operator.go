@@ -52,6 +52,7 @@ func newOperator(c Config) *operator {
 	o.registerSuppressions()
 	o.registerInstances()
 	o.registerDatabase()
+	o.registerHolds()
 	o.registerLogin()
 	o.registerHome()
 	o.registerOps()

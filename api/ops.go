@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 
+	"utskick/audience"
 	"utskick/dispatcher"
 )
 
@@ -53,6 +54,7 @@ func (o *operator) registerOps() {
 	o.routes.HandleFunc("GET /ops", o.showOps)
 	o.routes.HandleFunc("GET /ops/campaigns/{name}", o.showCampaign)
 	o.routes.HandleFunc("POST /ops/campaigns/{name}/{action}", o.act)
+	o.routes.HandleFunc("POST /ops/holds/{channel}/release", o.actOnHold)
 }
 
 // campaignLines returns the newest campaigns with their runs.
@@ -98,12 +100,18 @@ func (o *operator) showOps(w http.ResponseWriter, r *http.Request) {
 		o.pageFailed(w, r, noRun, err)
 		return
 	}
+	held, err := o.c.Store.ChannelHolds(r.Context())
+	if err != nil {
+		o.pageFailed(w, r, "hold", err)
+		return
+	}
 	f := o.frame(r, "Campaigns")
 	f.Refresh = refreshFor(r, lines...)
 	o.pages.write(w, http.StatusOK, "ops", struct {
 		frame
+		Holds     []dispatcher.ChannelHold
 		Campaigns []campaignLine
-	}{f, lines})
+	}{f, held, lines})
 }
 
 // refreshFor lets a page load itself again while something goes on, unless the
@@ -172,4 +180,15 @@ func (o *operator) act(w http.ResponseWriter, r *http.Request) {
 	}
 	o.audit(r.Context(), "campaign."+r.PathValue("action"), name, fmt.Sprintf("run %d", run.ID))
 	http.Redirect(w, r, "/ops/campaigns/"+url.PathEscape(name), http.StatusSeeOther)
+}
+
+// actOnHold releases a channel and goes back to the page that showed its hold.
+func (o *operator) actOnHold(w http.ResponseWriter, r *http.Request) {
+	channel := r.PathValue("channel")
+	if err := o.c.Store.ReleaseChannel(r.Context(), audience.Channel(channel)); err != nil {
+		o.pageFailed(w, r, "hold of this channel", err)
+		return
+	}
+	o.audit(r.Context(), "hold.release", channel, "")
+	http.Redirect(w, r, "/ops", http.StatusSeeOther)
 }

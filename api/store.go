@@ -20,6 +20,7 @@ type Store interface {
 	Instances
 	// Hold returns the hold on all sending, if there is one.
 	Hold(ctx context.Context) (dispatcher.Hold, error)
+	ChannelHolds
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error
 	// Audit records who changed what. Neither object nor detail holds an

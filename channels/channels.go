@@ -74,9 +74,12 @@ const (
 	// Hold: the provider refuses all that we send: credentials, account or
 	// configuration (401, 403).
 	Hold
+	// HoldSender: it refuses all from this sender, or all of this message, to
+	// whomever; other campaigns may go.
+	HoldSender
 )
 
-var classNames = [...]string{"withheld", "accepted", "not_taken", "in_doubt", "refused", "rejected", "too_large", "hold"}
+var classNames = [...]string{"withheld", "accepted", "not_taken", "in_doubt", "refused", "rejected", "too_large", "hold", "hold_sender"}
 
 func (c Class) String() string {
 	if int(c) < len(classNames) {

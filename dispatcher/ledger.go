@@ -53,6 +53,7 @@ type Batch struct {
 	Ready    bool         // not calling, not done
 	Attempts int          // times that nothing of it was taken, in a row
 	Piece    Piece
+	Held     bool   // its channel is
 	Domain   string // of all members, if they were set aside for its limit
 	Dense    bool   // about every contact whose key lies in the range is a member
 
@@ -158,6 +159,9 @@ type Ledger interface {
 	// with the reason (held); otherwise its members go on in halves, and one who
 	// is alone has failed.
 	DecidePiece(ctx context.Context, b Batch, reason string) (held bool, err error)
+	// HoldChannel lets nothing be sent by a channel, for a reason, until an
+	// operator releases it.
+	HoldChannel(ctx context.Context, channel audience.Channel, reason string) error
 	// PauseRun stops a run with a reason, unless it is not sending.
 	PauseRun(ctx context.Context, run int64, reason string) error
 }

@@ -16,10 +16,10 @@ type outcome struct {
 	returned   []audience.Key // not taken
 	sent       []Message      // everybody who was sent to: the evidence if the claim is lost
 	dead       []deadAddress
-	callID     string        // where it stands for all of sent
-	pause      time.Duration // the longest that the provider asked for
-	stop       string        // why the run must stop; empty: it need not
-	done       int           // how many have an outcome from the provider
+	callID     string          // where it stands for all of sent
+	pause      time.Duration   // the longest that the provider asked for
+	stop       channels.Result // by which the run must stop, or the channel; zero: neither must
+	done       int             // how many have an outcome from the provider
 }
 
 type deadAddress struct {
@@ -31,6 +31,9 @@ type deadAddress struct {
 // nothingDone says that the provider has done nothing with anybody of the
 // chunk, so that the claim can be given back whole.
 func (o outcome) nothingDone() bool { return o.done == 0 && len(o.returned) > 0 }
+
+// stops reports whether nothing more of the batch may be sent now.
+func (o outcome) stops() bool { return o.stop.Class != channels.Withheld }
 
 // judge sorts the results of a chunk.
 func judge(c *chunk, v suppression.Verdict, permits []*suppression.Permit, results []channels.Result, now time.Time) outcome {
@@ -90,7 +93,7 @@ func holdIfAlike(permits []*suppression.Permit, results []channels.Result) []cha
 	if asked < fewestAlike {
 		return results
 	}
-	return channels.Fill(permits, channels.Result{Class: channels.Hold, Reason: reason + "_for_everybody"})
+	return channels.Fill(permits, channels.Result{Class: channels.HoldSender, Reason: reason + "_for_everybody"})
 }
 
 func (o *outcome) except(k audience.Key, code Code, cause Cause) {
@@ -113,10 +116,9 @@ func (o *outcome) add(k audience.Key, r channels.Result) {
 		if r.Suppress != "" {
 			o.dead = append(o.dead, deadAddress{k, r.Suppress, r.Reason})
 		}
-	case channels.Hold:
-		o.stop = r.Reason
-		if o.stop == "" {
-			o.stop = r.Class.String()
+	case channels.Hold, channels.HoldSender:
+		if o.stop.Class != channels.Hold {
+			o.stop = r
 		}
 		o.giveBack(k, r)
 	default: // Withheld by an expired permit, NotTaken

@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"fmt"
+	"time"
 
 	"utskick/audience"
 )
@@ -20,15 +21,17 @@ type Report struct {
 //
 //	audience = duplicates + sent + suppressed + failed + in_doubt + skipped + pending
 type ChannelReport struct {
-	Channel    audience.Channel `json:"channel"`
-	Audience   int64            `json:"audience"`
-	Duplicates int64            `json:"duplicates"`
-	Sent       int64            `json:"sent"`
-	Suppressed int64            `json:"suppressed"`
-	Failed     int64            `json:"failed"`
-	InDoubt    int64            `json:"in_doubt"`
-	Skipped    int64            `json:"skipped"`
-	Pending    int64            `json:"pending"`
+	Channel audience.Channel `json:"channel"`
+	// Held says why nothing is sent by the channel now; empty: it is not held.
+	Held       string `json:"held,omitempty"`
+	Audience   int64  `json:"audience"`
+	Duplicates int64  `json:"duplicates"`
+	Sent       int64  `json:"sent"`
+	Suppressed int64  `json:"suppressed"`
+	Failed     int64  `json:"failed"`
+	InDoubt    int64  `json:"in_doubt"`
+	Skipped    int64  `json:"skipped"`
+	Pending    int64  `json:"pending"`
 	// Resent counts those among Sent who were sent to again at an operator's
 	// word, after they had been in doubt.
 	Resent int64 `json:"resent,omitempty"`
@@ -42,6 +45,13 @@ type ChannelReport struct {
 	Opened       int64 `json:"opened"`
 	Clicked      int64 `json:"clicked"`
 	Unsubscribed int64 `json:"unsubscribed"`
+}
+
+// ChannelHold says why nothing is sent by a channel.
+type ChannelHold struct {
+	Channel audience.Channel `json:"channel"`
+	Reason  string           `json:"reason"`
+	At      time.Time        `json:"at"`
 }
 
 // Breach counts what breaks a promise. A count of 0 says that it was looked for

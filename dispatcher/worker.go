@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -123,6 +124,9 @@ func (w *Worker) step(ctx context.Context, b *Batch) (more bool, err error) {
 		return false, nil
 	case w.Now().After(b.SendBy):
 		return false, w.Ledger.CloseRest(ctx, *b, Failed, CauseExpired)
+	}
+	if b.Held {
+		return false, nil
 	}
 	provider := w.Providers[b.Channel]
 	if provider == nil {
@@ -257,11 +261,11 @@ func (w *Worker) call(ctx context.Context, c *chunk) (more bool, err error) {
 	}
 	o := judge(c, verdict, permits, results, w.Now())
 	if o.nothingDone() {
-		return false, errors.Join(w.release(whole, claim, c, o.pause), w.stopRun(whole, c, o))
+		return false, errors.Join(w.release(whole, claim, c, o.pause), w.halt(whole, c, o))
 	}
 	o.moves = append(o.moves, w.lanes.moves(c.aside, w.Now())...)
 	more, err = w.settle(whole, c, claim, verdict, o)
-	return more, errors.Join(err, w.stopRun(whole, c, o), w.suppress(whole, c, o))
+	return more, errors.Join(err, w.halt(whole, c, o), w.suppress(whole, c, o))
 }
 
 func (c *chunk) permits(v suppression.Verdict) []*suppression.Permit {
@@ -337,7 +341,7 @@ func (w *Worker) settle(ctx context.Context, c *chunk, claim Claim, v suppressio
 		}
 		return err
 	})
-	return err == nil && !lost && !p.Done && len(o.stop) == 0, err
+	return err == nil && !lost && !p.Done && !o.stops(), err
 }
 
 // insist writes down what became of a claim, again and again while it fails.
@@ -383,14 +387,19 @@ func (w *Worker) release(ctx context.Context, claim Claim, c *chunk, pause ...ti
 	return err
 }
 
-// stopRun pauses the run after an answer that no retry mends.
-func (w *Worker) stopRun(ctx context.Context, c *chunk, o outcome) error {
-	if o.stop == "" {
-		return nil
+// halt stops the run, or all runs on the channel, after an answer that no retry
+// mends.
+func (w *Worker) halt(ctx context.Context, c *chunk, o outcome) error {
+	reason := fmt.Sprintf("%s answered %s", c.provider.Name(), cmp.Or(o.stop.Reason, o.stop.Class.String()))
+	switch o.stop.Class {
+	case channels.Hold:
+		w.Log.Error("a channel is held", "channel", c.batch.Channel, "reason", reason, "release", "utskick providers release "+string(c.batch.Channel))
+		return w.Ledger.HoldChannel(ctx, c.batch.Channel, reason)
+	case channels.HoldSender:
+		w.Log.Error("a run is paused", "run", c.batch.Run, "channel", c.batch.Channel, "reason", reason)
+		return w.Ledger.PauseRun(ctx, c.batch.Run, reason)
 	}
-	reason := fmt.Sprintf("%s answered %s", c.provider.Name(), o.stop)
-	w.Log.Error("a run is paused", "run", c.batch.Run, "channel", c.batch.Channel, "reason", reason)
-	return w.Ledger.PauseRun(ctx, c.batch.Run, reason)
+	return nil
 }
 
 // suppress records the addresses that their provider says can never work.

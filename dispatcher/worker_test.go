@@ -115,6 +115,12 @@ func (l *ledger) DecidePiece(_ context.Context, _ dispatcher.Batch, reason strin
 	return false, nil
 }
 
+func (l *ledger) HoldChannel(_ context.Context, ch audience.Channel, reason string) error {
+	l.did("hold " + string(ch))
+	l.paused = reason
+	return nil
+}
+
 func (l *ledger) PauseRun(_ context.Context, _ int64, reason string) error {
 	l.did("pause")
 	l.paused = reason
@@ -257,7 +263,8 @@ func TestAnswers(t *testing.T) {
 			want: dispatcher.Exception{Key: key(2), Code: dispatcher.Failed, Cause: dispatcher.CauseRefused}},
 		{name: "too large and alone", answer: channels.Result{Class: channels.TooLarge},
 			want: dispatcher.Exception{Key: key(2), Code: dispatcher.Failed, Cause: dispatcher.CauseTooLarge}},
-		{name: "held", answer: channels.Result{Class: channels.Hold, Reason: "bad_credentials"}, moved: true, paused: "fake answered bad_credentials", steps: []string{"pause"}},
+		{name: "held", answer: channels.Result{Class: channels.Hold, Reason: "bad_credentials"}, moved: true, paused: "fake answered bad_credentials", steps: []string{"hold sms"}},
+		{name: "sender held", answer: channels.Result{Class: channels.HoldSender, Reason: "bad_sender"}, moved: true, paused: "fake answered bad_sender", steps: []string{"pause"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w, l, p := worker(t, 2, 1)

@@ -42,7 +42,7 @@ func (s *Store) report(ctx context.Context, campaign string, whole bool) (dispat
 			}
 		}
 	}
-	steps := []func(context.Context, *sql.Tx, int64, map[audience.Channel]*dispatcher.ChannelReport) error{reportAudience, reportOutcomes}
+	steps := []func(context.Context, *sql.Tx, int64, map[audience.Channel]*dispatcher.ChannelReport) error{reportAudience, reportOutcomes, reportHolds}
 	if whole {
 		steps = append(steps, reportCauses, reportEvents)
 	}
@@ -69,6 +69,22 @@ func reportAudience(ctx context.Context, tx *sql.Tx, run int64, at map[audience.
 			return err
 		}
 		at[ch].Audience, at[ch].Duplicates = size, duplicates
+		return nil
+	})
+}
+
+// reportHolds says which channels of the run wait for an operator.
+func reportHolds(ctx context.Context, tx *sql.Tx, run int64, at map[audience.Channel]*dispatcher.ChannelReport) error {
+	const text = `select channel, reason from channel_holds where exists (select 1 from runs where id = $1 and finished_at = 0)`
+	return each(ctx, tx, text, []any{run}, func(rows *sql.Rows) error {
+		var ch audience.Channel
+		var reason string
+		if err := rows.Scan(&ch, &reason); err != nil {
+			return err
+		}
+		if c := at[ch]; c != nil {
+			c.Held = reason
+		}
 		return nil
 	})
 }

@@ -320,7 +320,8 @@ const ringAgain = 30_000 // milliseconds
 // doorbells never get the same one.
 func (s *Store) RingBatches(ctx context.Context, channel audience.Channel, limit int) ([]dispatcher.BatchRef, error) {
 	// While nothing may be claimed, only what is to be closed is rung for.
-	due := `(r.state = 'sending' and (r.send_by < $1 or (b.not_before <= $1 and not ` + s.heldText() + `))) or r.state = 'cancelling'`
+	due := `(r.state = 'sending' and (r.send_by < $1 or (b.not_before <= $1 and not ` + s.heldText() + `
+		and b.channel not in (select channel from channel_holds)))) or r.state = 'cancelling'`
 	return s.ringBatches(ctx, due, channel, limit)
 }
 

@@ -122,7 +122,7 @@ func (b *bench) check(t *testing.T, results []channels.Result, permits []*suppre
 // only of who is refused.
 func WantSound(t testing.TB, r channels.Result) {
 	t.Helper()
-	if r.Class > channels.Hold {
+	if r.Class > channels.HoldSender {
 		t.Errorf("class %d", r.Class)
 	}
 	if r.Class != channels.Accepted && r.Reason == "" {

@@ -87,7 +87,7 @@ func byCode(f failure, r channels.Result) channels.Result {
 		// The device belongs to another project: our key will never reach it.
 		return channels.Result{Class: channels.Refused, Reason: "sender_mismatch", Suppress: suppression.Invalid}
 	case "THIRD_PARTY_AUTH_ERROR", "APNS_AUTH_ERROR":
-		return channels.Result{Class: channels.Hold, Reason: "platform_credentials"}
+		return channels.Result{Class: channels.HoldSender, Reason: "platform_credentials"}
 	case "QUOTA_EXCEEDED":
 		return channels.Result{Class: channels.NotTaken, Reason: "throttled"}
 	}

@@ -110,7 +110,7 @@ func answers() []channeltest.Case {
 	add("400 that is not JSON", html(400), result(channels.Rejected, "bad_request"))
 	add("token of another project", fcmtest.Answer(403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH", "", "SenderId mismatch"), refused("sender_mismatch", suppression.Invalid))
 	add("403", fcmtest.Answer(403, "PERMISSION_DENIED", "", "", "Permission denied"), result(channels.Hold, "forbidden"))
-	add("platform's credentials", fcmtest.Answer(401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR", "", "Auth error from APNS or Web Push Service"), result(channels.Hold, "platform_credentials"))
+	add("platform's credentials", fcmtest.Answer(401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR", "", "Auth error from APNS or Web Push Service"), result(channels.HoldSender, "platform_credentials"))
 	add("401", fcmtest.Answer(401, "UNAUTHENTICATED", "", "", "Request had invalid authentication credentials."), result(channels.Hold, "bad_credentials"))
 	add("408", html(408), result(channels.InDoubt, "timeout"))
 	add("429", quota, throttled(time.Minute))

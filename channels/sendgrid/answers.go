@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/tidwall/gjson"
+
 	"utskick/channels"
 )
 
@@ -23,7 +25,13 @@ func (p *Provider) post(ctx context.Context, attempt *channels.Attempt, body []b
 	}
 	// With a response, an error is about the rest of its body, which says no
 	// more than the status did.
-	return p.answer(response.StatusCode, http.Header(response.Headers), recipients)
+	result := p.answer(response.StatusCode, http.Header(response.Headers), recipients)
+	if response.StatusCode == http.StatusForbidden && gjson.Get(response.Body, `errors.#(field=="from")`).Exists() {
+		// The sender is not verified
+		// (https://www.twilio.com/docs/sendgrid/for-developers/sending-email/sender-identity).
+		result.Class, result.Reason = channels.HoldSender, "bad_sender"
+	}
+	return result
 }
 
 // answer says what a status means for the recipients of a request

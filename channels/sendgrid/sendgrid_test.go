@@ -48,6 +48,8 @@ func answers() []channeltest.Case {
 		}
 		return a
 	}
+	unverified := answer(403)
+	unverified.Body = `{"errors":[{"message":"The from address does not match a verified Sender Identity.","field":"from","help":null}]}`
 	reset := strconv.FormatInt(now.Add(7*time.Second).Unix(), 10)
 	return []channeltest.Case{
 		{Name: "202", Rows: 3, Want: channels.Result{Class: channels.Accepted, ProviderID: channeltest.AnyID}},
@@ -58,6 +60,7 @@ func answers() []channeltest.Case {
 		{Name: "400 for many", Rows: 3, Answer: answer(400), Want: channels.Result{Class: channels.Rejected, Reason: "bad_request"}},
 		{Name: "401", Rows: 2, Answer: answer(401), Want: channels.Result{Class: channels.Hold, Reason: "bad_credentials"}},
 		{Name: "403", Answer: answer(403), Want: channels.Result{Class: channels.Hold, Reason: "forbidden"}},
+		{Name: "403 of the sender", Rows: 2, Answer: unverified, Want: channels.Result{Class: channels.HoldSender, Reason: "bad_sender"}},
 		{Name: "404", Answer: answer(404), Want: channels.Result{Class: channels.Hold, Reason: "wrong_endpoint"}},
 		{Name: "405", Answer: answer(405), Want: channels.Result{Class: channels.Hold, Reason: "wrong_endpoint"}},
 		{Name: "408", Answer: answer(408), Want: channels.Result{Class: channels.InDoubt, Reason: "timeout"}},

@@ -69,7 +69,7 @@ func classify(at stage, r reply) channels.Result {
 		return refused(reasonTooLarge)
 	case at == stageMail:
 		// Whoever it is for: the relay will not have our sender.
-		return channels.Result{Class: channels.Hold, Reason: reasonSender}
+		return channels.Result{Class: channels.HoldSender, Reason: reasonSender}
 	case at == stageData && r.code == 503:
 		return notTaken(reasonProtocol, 0)
 	default:

@@ -71,7 +71,7 @@ func answers() []channeltest.Case {
 	add(r(channels.Refused, "too_large"), "MAIL", "552 too large")
 	add(r(channels.Refused, "too_large"), "", "552 too large")
 	add(r(channels.NotTaken, "throttled"), "MAIL", "450 4.7.1 slow down", "451 4.3.0 later", "452 4.3.1 disk full")
-	add(r(channels.Hold, "sender_refused"), "MAIL", "550 5.7.1 not yours", "553 5.1.8 bad sender", "501 5.1.7 bad sender", "555 parameters")
+	add(r(channels.HoldSender, "sender_refused"), "MAIL", "550 5.7.1 not yours", "553 5.1.8 bad sender", "501 5.1.7 bad sender", "555 parameters")
 
 	greylisted := channels.Result{Class: channels.NotTaken, Reason: "greylisted", Pause: greylistPause}
 	add(greylisted, "RCPT", "450 4.7.1 greylisted", "451 4.7.1 greylisted", "452 4.2.2 full for now", "450 busy")

@@ -72,6 +72,7 @@ func answers() []channeltest.Case {
 	notTaken := func(reason string, pause time.Duration) channels.Result {
 		return channels.Result{Class: channels.NotTaken, Reason: reason, Pause: pause}
 	}
+	badSender := channels.Result{Class: channels.HoldSender, Reason: "bad_sender"}
 	hold := func(reason string) channels.Result { return channels.Result{Class: channels.Hold, Reason: reason} }
 	inDoubt := func(reason string) channels.Result {
 		return channels.Result{Class: channels.InDoubt, Reason: reason}
@@ -101,10 +102,10 @@ func answers() []channeltest.Case {
 		21611: notTaken("queue_full", 10*time.Minute),
 		63017: notTaken("throttled", 0),
 		63038: notTaken("daily_limit", time.Hour),
-		21212: hold("bad_sender"),
-		21603: hold("bad_sender"),
-		21606: hold("bad_sender"),
-		21705: hold("bad_sender"),
+		21212: badSender,
+		21603: badSender,
+		21606: badSender,
+		21705: badSender,
 		21609: hold("bad_callback"),
 		30002: hold("account_suspended"),
 		29999: {Class: channels.Rejected, Reason: "bad_request"},

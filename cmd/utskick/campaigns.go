@@ -186,6 +186,9 @@ func (sh *shell) writeReport(r dispatcher.Report) error {
 		return err
 	}
 	for _, c := range r.Channels {
+		if c.Held != "" {
+			fmt.Fprintf(sh.stdout, "\n%s is held: %s. Mend the cause, then\n  utskick providers release %s\n", c.Channel, c.Held, c.Channel)
+		}
 		if c.InDoubt > 0 {
 			fmt.Fprintf(sh.stdout, "\n%s: %d are in doubt, and are not sent to again by themselves. Decide with\n"+
 				"  utskick campaigns write-off|resend %q\n", c.Channel, c.InDoubt, r.Campaign)

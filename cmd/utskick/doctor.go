@@ -60,11 +60,13 @@ func (a *app) examine(sh *shell) ([]check, error) {
 	for _, ch := range a.channels() {
 		checks = append(checks, check{Name: "provider", OK: true, Says: ch})
 	}
-	lapses, err := a.lapses(sh)
-	if err != nil {
-		return nil, err
+	for _, look := range []func(*shell) ([]check, error){a.holds, a.lapses} {
+		found, err := look(sh)
+		if err != nil {
+			return nil, err
+		}
+		checks = append(checks, found...)
 	}
-	checks = append(checks, lapses...)
 	campaigns, err := a.store.Campaigns(sh.ctx)
 	if err != nil {
 		return nil, err

@@ -41,6 +41,7 @@ type commands struct {
 	Campaigns    campaignsCommand    `cmd:"" help:"Campaigns and their runs."`
 	Database     databaseCommand     `cmd:"" help:"Whether the database is the one that it was."`
 	Keys         keysCommand         `cmd:"" help:"Keys to the operator API."`
+	Providers    providersCommand    `cmd:"" help:"Channels that are held because their provider refuses everything."`
 	Instances    instancesCommand    `cmd:"" help:"Processes that take wishes over HTTP."`
 	Doctor       doctorCommand       `cmd:"" help:"Check the configuration, the database and every run's sums."`
 	Version      versionCommand      `cmd:"" help:"Print the version."`

@@ -53,6 +53,8 @@ func Run(t *testing.T, e Engine) {
 		{"a refused call is halved down to two", poisonInEachHalf},
 		{"a call that is too large is halved", tooLarge},
 		{"a call that is refused in all its parts fails nobody", refusedThroughout},
+		{"a channel is held until an operator releases it", heldChannel},
+		{"a run is cancelled while its channel is held", cancelledWhileHeld},
 		{"a mail domain with a limit is sent to at its pace", domainsHaveLanes},
 		{"a swept claim is in doubt, and late evidence is taken", sweeping},
 		{"cancelling skips the rest", cancelling},

@@ -218,6 +218,13 @@ create table calls (
 -- Looked at seldom, and not worth the time to compress.
 alter table calls alter column message_ids set storage external;
 
+-- Channels whose provider refuses all that we send.
+create table channel_holds (
+    channel text   primary key,
+    reason  text   not null,
+    at      bigint not null
+);
+
 -- Wishes and permissions.
 
 create table suppressions (

@@ -213,6 +213,13 @@ create table calls (
     primary key (batch, fence)
 ) without rowid;
 
+-- Channels whose provider refuses all that we send.
+create table channel_holds (
+    channel text   primary key,
+    reason  text   not null,
+    at      bigint not null
+);
+
 -- Wishes and permissions.
 
 create table suppressions (
