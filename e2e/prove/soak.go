@@ -77,6 +77,7 @@ type soak struct {
 	harms     []harm
 	backlogs  []backlog
 	vitals    []vital
+	entries   []int64 // of suppression, at the beginning of each quiet time
 	begun     time.Time
 	window    int // how often it has been quiet; 0 while it is not
 	warned    map[string]bool
@@ -131,12 +132,10 @@ func (s *soak) run(ctx context.Context) (err error) {
 	if err := s.openSoak(); err != nil {
 		return errors.Join(fmt.Errorf("the soak could not begin: %w", err), s.close())
 	}
-	interrupted, ignore := context.WithCancel(ctx)
-	defer ignore()
 	context.AfterFunc(ctx, func() { signal.Reset(os.Interrupt, syscall.SIGTERM) })
 	s.begun = time.Now()
-	failed := s.soak(interrupted)
-	v := s.verdict()
+	failed := s.soak(ctx)
+	v := s.verdict(ctx.Err() != nil)
 	if failed != nil {
 		v.problems = append(v.problems, failed.Error())
 	}

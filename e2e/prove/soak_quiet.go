@@ -56,6 +56,9 @@ func (s *soak) beQuiet(ctx context.Context) error {
 		return err
 	}
 	b := backlog{claims: len(open), waiting: s.tally.waiting(over)}
+	if err := s.noteEntries(db); err != nil {
+		return err
+	}
 	s.setWindow(+1)
 	defer s.setWindow(-1)
 	var paces paces
@@ -126,6 +129,16 @@ func (p *paces) allAtLimit(limits [3]int) bool {
 		p.reached[ch] = p.reached[ch] || p.idle[ch]
 	}
 	return p.reached == [3]bool{true, true, true}
+}
+
+// noteEntries notes how many suppression entries were ever written by now.
+func (s *soak) noteEntries(db *pgx.Conn) error {
+	var entries int64
+	err := db.QueryRow(s.ctx, `select ver from suppression_head`).Scan(&entries)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.entries = append(s.entries, entries)
+	return err
 }
 
 // claim is a batch under a fence.

@@ -188,17 +188,22 @@ func appendTo(t *testing.T, path, text string) {
 
 func TestGrowth(t *testing.T) {
 	var all []vital
-	for window, rss := range map[int]int64{0: 900, 1: 100, 2: 107} {
+	for window, rss := range map[int]int64{0: 900_000, 1: 100_000, 2: 109_700} {
 		for range 3 {
 			all = append(all, vital{process: "work-2", window: window, rss: rss, goroutines: 50 + 8*window})
 		}
 	}
-	o := outcome{}
-	o.judgeRecovery(&soak{vitals: all, backlogs: []backlog{{gone: time.Second}}})
-	got := strings.Join(o.problems, "; ")
-	for _, want := range []string{"grown by 7.0 %", "58 goroutines, and has 66", "backlog of quiet time 1"} {
-		if !strings.Contains(got, want) {
-			t.Errorf("found %q, want %q", got, want)
+	for entries, more := range map[int64][]string{
+		100: {"grown by 7.0 %", "58 goroutines, and has 66", "backlog of quiet time 1"},
+		300: {"58 goroutines, and has 66", "backlog of quiet time 1"},
+	} {
+		o := outcome{}
+		o.judgeRecovery(&soak{vitals: all, entries: []int64{0, entries}, backlogs: []backlog{{gone: time.Second}}})
+		got := strings.Join(o.problems, "; ")
+		for _, want := range more {
+			if !strings.Contains(got, want) || len(o.problems) != len(more) {
+				t.Errorf("%d entries: found %q, want %q", entries, got, more)
+			}
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 type outcome struct {
 	counts
 	lasted                               time.Duration
-	campaigns, unended                   int
+	campaigns                            int
 	sent, seen, lost, doubt, unexplained int
 	harms                                map[string]int
 	backlogs                             []backlog
@@ -126,8 +126,9 @@ func (t *tally) judgeDoubt(o *outcome, c *campaign, r dispatcher.ChannelReport, 
 	}
 }
 
-// verdict judges all that was seen.
-func (s *soak) verdict() (o outcome) {
+// verdict judges all that was seen. Of a soak that was interrupted, campaigns may
+// still run.
+func (s *soak) verdict(interrupted bool) (o outcome) {
 	if err := s.catchUp(); err != nil {
 		o.problems = append(o.problems, err.Error())
 	}
@@ -143,8 +144,8 @@ func (s *soak) verdict() (o outcome) {
 			if r, err := s.report(c.name); err == nil {
 				c.report = r // an outcome that was in doubt may be known by now
 			}
-		} else {
-			o.unended++
+		} else if interrupted {
+			continue
 		}
 		one := s.judgeCampaign(c)
 		o.sent, o.seen, o.lost = o.sent+one.sent, o.seen+one.seen, o.lost+one.lost
@@ -162,7 +163,7 @@ func (s *soak) verdict() (o outcome) {
 const mostGrowth = 0.05
 
 func (o *outcome) judgeRecovery(s *soak) {
-	o.backlogs, o.growths = s.backlogs, growths(s.vitals)
+	o.backlogs, o.growths = s.backlogs, growths(s.vitals, s.entries)
 	for i, b := range o.backlogs {
 		if b.tooLong() {
 			o.broken("P6", "the backlog of quiet time %d was not gone after %s: %s", i+1, backlogLimit, b)
@@ -172,8 +173,8 @@ func (o *outcome) judgeRecovery(s *soak) {
 		if g.last < 2 {
 			continue // nothing to compare
 		}
-		if g.moreRSS > mostGrowth {
-			o.problems = append(o.problems, fmt.Sprintf("the memory of %s has grown by %.1f %%", g.process, 100*g.moreRSS))
+		if g.leftOver > mostGrowth {
+			o.problems = append(o.problems, fmt.Sprintf("the memory of %s has grown by %.1f %% more than objections explain", g.process, 100*g.leftOver))
 		}
 		if !g.flat() {
 			o.problems = append(o.problems, fmt.Sprintf("%s had %d goroutines, and has %d", g.process, g.goroutines[0], g.goroutines[1]))
@@ -219,16 +220,17 @@ func (o outcome) print(out io.Writer) {
 		kinds = append(kinds, fmt.Sprintf("%s (%d)", name, n))
 	}
 	slices.Sort(kinds)
-	fmt.Fprintf(out, "\n| what | seen |\n|---|---|\n| lasted | %s |\n| campaigns | %d |\n| sends | %d |\n| reported sent, of those that ended | %d |\n"+
-		"| seen by the witness, of those that ended | %d |\n| objections acknowledged | %d |\n| faults | %d: %s |\n| sent twice | %d |\n"+
+	fmt.Fprintf(out, "\n| what | seen |\n|---|---|\n| lasted | %s |\n| campaigns | %d |\n| sends | %d |\n| reported sent | %d |\n"+
+		"| the same by the witness, some of those in doubt among them | %d |\n| objections acknowledged | %d |\n| faults | %d: %s |\n| sent twice | %d |\n"+
 		"| sent after an acknowledgement | %d |\n| lost | %d |\n| in doubt | %d |\n| unexplained | %d |\n",
 		o.lasted, o.campaigns, o.sends, o.sent, o.seen, o.objections, total, strings.Join(kinds, ", "), o.duplicates, o.afterAck, o.lost, o.doubt, o.unexplained)
 	for i, b := range o.backlogs {
 		fmt.Fprintf(out, "| backlog, quiet time %d | %s |\n", i+1, b)
 	}
-	fmt.Fprint(out, "\n| process | memory, first quiet time | last | growth | live heap | | goroutines | |\n|---|---:|---:|---:|---:|---:|---:|---:|\n")
+	fmt.Fprint(out, "\n| process | memory, first quiet time | last | growth | without what objections take | live heap | | goroutines | |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|\n")
 	for _, g := range o.growths {
-		fmt.Fprintf(out, "| %s | %.1f MB | %.1f MB | %+.1f %% | %.1f MB | %.1f MB | %d | %d |\n", g.process, mb(g.rss[0]), mb(g.rss[1]), 100*g.moreRSS, mb(g.live[0]), mb(g.live[1]), g.goroutines[0], g.goroutines[1])
+		fmt.Fprintf(out, "| %s | %.1f MB | %.1f MB | %+.1f %% | %+.1f %% | %.1f MB | %.1f MB | %d | %d |\n", g.process, mb(g.rss[0]), mb(g.rss[1]), 100*g.gross, 100*g.leftOver,
+			mb(g.live[0]), mb(g.live[1]), g.goroutines[0], g.goroutines[1])
 	}
 	fmt.Fprintln(out)
 	for _, p := range o.problems {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -112,7 +113,7 @@ func lastLine(path, text string) (string, error) {
 
 // median of what the process took in a quiet time, in its second half: by then
 // a process that was killed has grown as large as it gets.
-func median(all []vital, process string, window int, what func(vital) int64) (int64, bool) {
+func median(all []vital, process string, window int, what func(vital) int64) int64 {
 	var values []int64
 	for _, v := range all {
 		if v.process == process && v.window == window {
@@ -121,42 +122,59 @@ func median(all []vital, process string, window int, what func(vital) int64) (in
 	}
 	values = values[len(values)/2:]
 	if len(values) == 0 {
-		return 0, false
+		return 0
 	}
 	slices.Sort(values)
-	return values[len(values)/2], true
+	return values[len(values)/2]
 }
 
 // growth is how a process was in the first and the last quiet time.
 type growth struct {
-	process           string
-	first, last       int // which
-	rss, live         [2]int64
-	goroutines        [2]int64
-	moreRSS, moreLive float64 // 0.05 is 5 %
+	process         string
+	last            int      // quiet time
+	rss, live       [2]int64 // bytes
+	goroutines      [2]int64
+	gross, leftOver float64 // of memory, 0.05 is 5 %; left over is what objections do not explain
 }
 
-func growths(all []vital) (list []growth) {
-	names := map[string]bool{}
+// bytesPerEntry is what a worker needs for a suppression entry at most: it keeps
+// eight bytes of the key in a sorted list and half a byte to find it there, and
+// of one key in eight, 40 bytes in a map until it is sorted in; and the heap may
+// grow to twice what is in use (GOGC).
+const bytesPerEntry = 2 * (8.5 + 40/8)
+
+// growths compares the first quiet time with the last in which anybody was
+// looked at. entries are those of suppression at the beginning of each.
+func growths(all []vital, entries []int64) (list []growth) {
+	var names []string
 	last := 0
 	for _, v := range all {
-		names[v.process] = true
 		last = max(last, v.window)
-	}
-	for name := range names {
-		g := growth{process: name, first: 1, last: last}
-		for i, w := range []int{g.first, g.last} {
-			g.rss[i], _ = median(all, name, w, func(v vital) int64 { return v.rss })
-			g.live[i], _ = median(all, name, w, func(v vital) int64 { return v.live })
-			g.goroutines[i], _ = median(all, name, w, func(v vital) int64 { return int64(v.goroutines) })
+		if !slices.Contains(names, v.process) {
+			names = append(names, v.process)
 		}
-		if g.rss[0] > 0 {
-			g.moreRSS = float64(g.rss[1])/float64(g.rss[0]) - 1
-			g.moreLive = float64(g.live[1])/float64(max(1, g.live[0])) - 1
+	}
+	if last == 0 {
+		return nil
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		g := growth{process: name, last: last}
+		for i, w := range []int{1, g.last} {
+			g.rss[i] = median(all, name, w, func(v vital) int64 { return v.rss })
+			g.live[i] = median(all, name, w, func(v vital) int64 { return v.live })
+			g.goroutines[i] = median(all, name, w, func(v vital) int64 { return int64(v.goroutines) })
+		}
+		explained := 0.0
+		if strings.HasPrefix(name, "work") {
+			explained = bytesPerEntry * float64(entries[g.last-1]-entries[0])
+		}
+		if before := float64(g.rss[0]); before > 0 && g.rss[1] > 0 {
+			more := float64(g.rss[1]) - before
+			g.gross, g.leftOver = more/before, (more-explained)/before
 		}
 		list = append(list, g)
 	}
-	slices.SortFunc(list, func(a, b growth) int { return bytes.Compare([]byte(a.process), []byte(b.process)) })
 	return list
 }
 
