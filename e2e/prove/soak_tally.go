@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,7 +21,7 @@ type tally struct {
 	persons [3][]person
 	runs    map[string]*seen
 	counts  counts
-	found   []string // breaches, by the promise
+	found   map[string]int // breaches, and how often
 }
 
 // person is one destination. The times are by [witness.Now]; 0 is never.
@@ -38,11 +39,13 @@ type seen struct {
 
 // counts are sums over all runs.
 type counts struct {
-	sends, objections, waiting, duplicates, afterAck, strangers int
-	latest                                                      time.Duration
+	sends, objections, waiting, duplicates, afterAck, breaches int
+	latest                                                     time.Duration
 }
 
-func newTally(c *crowd) *tally { return &tally{crowd: c, runs: map[string]*seen{}} }
+func newTally(c *crowd) *tally {
+	return &tally{crowd: c, runs: map[string]*seen{}, found: map[string]int{}}
+}
 
 // bits is a set of small numbers.
 type bits []uint64
@@ -87,7 +90,6 @@ func (t *tally) call(c call) {
 			i, known = t.crowd.find(ch, canonical(m.Channel, m.To))
 		}
 		if !known {
-			t.counts.strangers++
 			t.broken("P3", "somebody got a message who is in no audience")
 			continue
 		}
@@ -160,25 +162,29 @@ func (t *tally) judgeAck(p *person, start int64) {
 	late := time.Duration(start - p.acked)
 	t.counts.afterAck++
 	t.counts.latest = max(t.counts.latest, late)
-	t.broken("P1", "a send was started %s after the objection was acknowledged", late.Round(time.Millisecond))
+	t.broken("P1", "a send was started after the objection was acknowledged")
 	if late > forgotten {
-		t.broken("P5", "an objection that was acknowledged %s before a send has been forgotten", late.Round(time.Millisecond))
+		t.broken("P5", "an objection has been forgotten that was acknowledged more than %s before a send", forgotten)
 	}
 }
 
-// broken notes a breach; the mutex is held. Of many alike the first are kept.
+// broken notes a breach; the mutex is held.
 func (t *tally) broken(promise, format string, args ...any) {
-	const most = 20
-	if len(t.found) < most {
-		t.found = append(t.found, promise+" is broken: "+fmt.Sprintf(format, args...))
-	}
+	text := promise + " is broken: " + fmt.Sprintf(format, args...)
+	t.found[text]++
+	t.counts.breaches++
 }
 
-// now returns the sums so far.
+// now returns the sums and the breaches so far.
 func (t *tally) now() (counts, []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.counts, append([]string(nil), t.found...)
+	var found []string
+	for text, times := range t.found {
+		found = append(found, fmt.Sprintf("%s (%d times)", text, times))
+	}
+	slices.Sort(found)
+	return t.counts, found
 }
 
 // waiting returns how many have asked before an instant and have no answer.

@@ -194,7 +194,7 @@ func (s *soak) warn(problems []string) {
 
 // progress says how it goes.
 func (s *soak) progress() {
-	counts, found := s.tally.now()
+	counts, _ := s.tally.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	doubt := int64(0)
@@ -208,7 +208,7 @@ func (s *soak) progress() {
 		memory[v.process] = fmt.Sprintf("%s %d MB %d", v.process, v.rss>>20, v.goroutines)
 	}
 	fmt.Printf("%8s  %d campaigns, %d sends, %d objections, %d faults, %d in doubt, %d breaches; %s\n", s.elapsed(), len(s.campaigns),
-		counts.sends, counts.objections, len(s.harms), doubt, len(found)+len(s.warned), strings.Join(slices.Sorted(maps.Values(memory)), ", "))
+		counts.sends, counts.objections, len(s.harms), doubt, counts.breaches+len(s.warned), strings.Join(slices.Sorted(maps.Values(memory)), ", "))
 }
 
 // print prints the verdict as Markdown.
@@ -222,8 +222,8 @@ func (o outcome) print(out io.Writer) {
 	slices.Sort(kinds)
 	fmt.Fprintf(out, "\n| what | seen |\n|---|---|\n| lasted | %s |\n| campaigns | %d |\n| sends | %d |\n| reported sent | %d |\n"+
 		"| the same by the witness, some of those in doubt among them | %d |\n| objections acknowledged | %d |\n| faults | %d: %s |\n| sent twice | %d |\n"+
-		"| sent after an acknowledgement | %d |\n| lost | %d |\n| in doubt | %d |\n| unexplained | %d |\n",
-		o.lasted, o.campaigns, o.sends, o.sent, o.seen, o.objections, total, strings.Join(kinds, ", "), o.duplicates, o.afterAck, o.lost, o.doubt, o.unexplained)
+		"| sent after an acknowledgement | %d, at most %s |\n| lost | %d |\n| in doubt | %d |\n| unexplained | %d |\n",
+		o.lasted, o.campaigns, o.sends, o.sent, o.seen, o.objections, total, strings.Join(kinds, ", "), o.duplicates, o.afterAck, o.latest, o.lost, o.doubt, o.unexplained)
 	for i, b := range o.backlogs {
 		fmt.Fprintf(out, "| backlog, quiet time %d | %s |\n", i+1, b)
 	}
