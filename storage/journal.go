@@ -98,7 +98,7 @@ func (j *journal) lock() (int64, error) {
 			return ours.Size(), nil
 		}
 		if current {
-			err = os.Rename(j.path, fmt.Sprintf("%s.%d", j.path, time.Now().UnixMilli()))
+			err = j.putAside()
 		} else {
 			err = nil // another process has begun a new part
 		}
@@ -106,6 +106,18 @@ func (j *journal) lock() (int64, error) {
 			return 0, err
 		}
 		j.file = nil
+	}
+}
+
+// putAside gives the newest part, which is locked, a name of its own.
+func (j *journal) putAside() error {
+	for at := time.Now().UnixMilli(); ; at++ {
+		name := fmt.Sprintf("%s.%d", j.path, at)
+		if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
+			return os.Rename(j.path, name)
+		} else if err != nil {
+			return err
+		}
 	}
 }
 

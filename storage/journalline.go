@@ -88,7 +88,7 @@ func parseLine(line []byte) (l journalLine, err error) {
 }
 
 // maxLine is longer than any line; it bounds the memory for nonsense.
-const maxLine = 1 << 20
+const maxLine = 64 << 10
 
 // readJournal calls f for every line that is whole, and returns the numbers of
 // the others, counted from 1. Empty lines are those that ended a torn one. f's
@@ -97,6 +97,7 @@ func readJournal(r io.Reader, f func(journalLine) error) (damaged []int, err err
 	lines := bufio.NewReaderSize(r, maxLine)
 	for n := 1; ; n++ {
 		text, cut, err := lines.ReadLine()
+		text = bytes.TrimRight(text, "\r") // from an editor, say
 		switch {
 		case errors.Is(err, io.EOF):
 			return damaged, nil

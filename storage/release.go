@@ -50,7 +50,7 @@ func (s *Store) replayAll(ctx context.Context, others []string) ([]dispatcher.Re
 			return nil, fmt.Errorf("a journal cannot be read: %w", err)
 		}
 	}
-	r := replay{store: s, applied: map[identityOf]int64{}}
+	r := replay{store: s, applied: map[identityOf]there{}}
 	done := []dispatcher.Replayed{}
 	for _, name := range files {
 		one, err := r.file(ctx, name)

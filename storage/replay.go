@@ -26,9 +26,9 @@ func (l journalLine) identity() identityOf {
 // in any order, and again.
 type replay struct {
 	store *Store
-	// applied has the version, as the journal tells it, of what was written: in
-	// the database it has a new one.
-	applied map[identityOf]int64
+	// applied is what was written, by the versions that the journal tells: in the
+	// database they are new ones.
+	applied map[identityOf]there
 	page    []journalLine
 }
 
@@ -90,8 +90,12 @@ func (r *replay) writeEntries(ctx context.Context, lines []journalLine) (int, er
 	}
 	var wishes []wish
 	for i, l := range lines {
-		if r.missing(l, there[i]) {
-			r.applied[l.identity()] = max(r.applied[l.identity()], l.Version)
+		in, applied := r.applied[l.identity()]
+		if !applied {
+			in = there[i]
+		}
+		if in.misses(l) {
+			r.applied[l.identity()] = in.with(l)
 			wishes = append(wishes, suppression.Wish{Entry: l.entry()})
 		}
 	}
@@ -106,24 +110,29 @@ func (r *replay) writeEntries(ctx context.Context, lines []journalLine) (int, er
 type there struct {
 	known   bool
 	active  bool
-	expires time.Time
+	expires time.Time // zero: never
 	version int64
 }
 
-// missing reports whether a line says something that neither the database nor a
-// line before it has. What is numbered higher is later, since a hold lets
-// versions jump. A wish that is in force is never made to end sooner by writing
-// it again, so one that lasts longer is written in any case.
-func (r *replay) missing(l journalLine, in there) bool {
-	latest := in.version
-	if v, applied := r.applied[l.identity()]; applied {
-		latest = v
+// misses reports whether a line says something that is not there. What is
+// numbered higher is later, since a hold lets versions jump. A wish that is in
+// force is never made to end sooner by writing it again, so one that lasts longer
+// is written in any case.
+func (t there) misses(l journalLine) bool {
+	return !t.known || t.version < l.Version || t.active && l.Active && t.endsBefore(l)
+}
+
+func (t there) endsBefore(l journalLine) bool {
+	return !t.expires.IsZero() && (l.ExpiresAt == 0 || timeOf(l.ExpiresAt).After(t.expires))
+}
+
+// with is what is there once the line is written.
+func (t there) with(l journalLine) there {
+	after := there{known: true, active: l.Active, expires: timeOf(l.ExpiresAt), version: max(t.version, l.Version)}
+	if t.active && l.Active && !t.endsBefore(l) {
+		after.expires = t.expires
 	}
-	if !in.known || latest < l.Version {
-		return true
-	}
-	longer := !in.expires.IsZero() && (l.ExpiresAt == 0 || timeOf(l.ExpiresAt).After(in.expires))
-	return l.Active && in.active && longer
+	return after
 }
 
 // entriesThere looks the lines' entries up.

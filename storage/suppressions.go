@@ -174,7 +174,11 @@ func (s *Store) raiseHead(ctx context.Context, tx *sql.Tx, n int) (h head, err e
 	known := s.guard.now()
 	err = tx.QueryRowContext(ctx, raise, n, known.Version, known.Counter).Scan(&h.version, &h.generation)
 	if errors.Is(err, sql.ErrNoRows) {
-		if _, err = s.hold(ctx, tx, known, "its suppressions or its counter went back"); err == nil {
+		var now state
+		if now, _, err = s.readState(ctx, tx, 0); err != nil {
+			return h, err
+		}
+		if _, err = s.hold(ctx, tx, known, known.doubt(now)); err == nil {
 			err = tx.QueryRowContext(ctx, raise, n, 0, 0).Scan(&h.version, &h.generation)
 		}
 	}
