@@ -20,8 +20,8 @@ func TestSoak(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "utskick/e2e/prove").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	out, err := exec.CommandContext(t.Context(), program, "soak", "-duration", "20s", "-seed", "5", "-people", "2000", "-rate", "300", "-objections", "20",
-		"-rest", "1500ms", "-each", "3", "-quiet", "11s", "-faults", "^(kill -9 of (serve|a worker)|FLUSHALL|some connections.*)$").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), program, "soak", "-duration", "22s", "-seed", "5", "-people", "2000", "-rate", "300", "-objections", "20",
+		"-rest", "1500ms", "-each", "3", "-quiet", "9s", "-faults", "^(kill -9 of (serve|a worker)|FLUSHALL|some connections.*)$").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

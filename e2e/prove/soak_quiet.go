@@ -74,16 +74,10 @@ func (s *soak) beQuiet(ctx context.Context) error {
 			b.pace = time.Since(since)
 		}
 		if !pause(ctx, time.Second) {
-			return s.cutShort(b, since)
+			break
 		}
 	}
-	s.noteBacklog(b)
-	return nil
-}
-
-// cutShort keeps what was seen of a quiet time that came to no end: it counts if
-// it was long enough to know.
-func (s *soak) cutShort(b backlog, since time.Time) error {
+	// A quiet time that was cut short counts if it was long enough to know.
 	if time.Since(since) > backlogLimit || !b.tooLong() {
 		s.noteBacklog(b)
 	}
