@@ -184,6 +184,8 @@ func (o *outcome) judgeRecovery(s *soak) {
 
 // warn prints what is broken as soon as it is known.
 func (s *soak) warn(problems []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, p := range problems {
 		if !s.warned[p] {
 			s.warned[p] = true
