@@ -246,7 +246,7 @@ func (w *Worker) notNow(ctx context.Context, b *Batch, wait time.Duration) (more
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return false, nil
+		return true, nil
 	case <-timer.C:
 	}
 	fresh, err := w.Ledger.Batch(ctx, b.ID)

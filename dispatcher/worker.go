@@ -102,16 +102,18 @@ func (w *Worker) Dispatch(ctx context.Context, ref BatchRef) error {
 		return w.Ledger.Postpone(ctx, b, again)
 	}
 	defer leave()
-	for more := true; more && ctx.Err() == nil; {
+	more := true
+	for more && err == nil && ctx.Err() == nil {
 		more, err = w.step(ctx, &b)
-		if errors.Is(err, ErrNotClaimed) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
 	}
-	return nil
+	switch {
+	case errors.Is(err, ErrNotClaimed):
+		return nil
+	case ctx.Err() != nil && ((more && err == nil) || errors.Is(err, ctx.Err())):
+		// This process ends. Another need not wait until the ring is forgotten.
+		return w.Ledger.Postpone(context.WithoutCancel(ctx), b, w.Now())
+	}
+	return err
 }
 
 // step does what the batch needs next, moves it on, and reports whether it may
@@ -374,17 +376,20 @@ func (w *Worker) noteLate(ctx context.Context, c *chunk, results []channels.Resu
 	return w.insist(c.batch.ID, func() error { return w.Ledger.LateStarts(ctx, c.batch.ID, c.batch.Fence+1, n) })
 }
 
-// release gives a claim back of which nothing was sent.
+// release gives a claim back of which nothing was sent. Nobody else knows that:
+// were it not written down, its members would be in doubt.
 func (w *Worker) release(ctx context.Context, claim Claim, c *chunk, pause ...time.Duration) error {
 	o := outcome{}
 	for _, p := range pause {
 		o.pause = max(o.pause, p)
 	}
-	err := w.Ledger.Release(ctx, claim, w.Now().Add(o.pauseOf(c.batch.Attempts)))
-	if errors.Is(err, ErrLostClaim) {
-		return nil // it was never made, or the sweep was first
-	}
-	return err
+	return w.insist(claim.Batch, func() error {
+		err := w.Ledger.Release(ctx, claim, w.Now().Add(o.pauseOf(c.batch.Attempts)))
+		if errors.Is(err, ErrLostClaim) {
+			return nil // it was never made, or the sweep was first
+		}
+		return err
+	})
 }
 
 // halt stops the run, or all runs on the channel, after an answer that no retry

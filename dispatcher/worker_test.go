@@ -36,6 +36,7 @@ type ledger struct {
 	paused      string
 	closed      dispatcher.Cause
 	retryAt     time.Time
+	releaseErr  []error
 	claimErr    error
 	checkErr    error
 	settleErr   []error
@@ -63,6 +64,11 @@ func (l *ledger) Matching(context.Context, suppression.Scope, []audience.Key) ([
 func (l *ledger) Release(_ context.Context, _ dispatcher.Claim, at time.Time) error {
 	l.did("release")
 	l.retryAt = at
+	if len(l.releaseErr) > 0 {
+		err := l.releaseErr[0]
+		l.releaseErr = l.releaseErr[1:]
+		return err
+	}
 	return nil
 }
 
@@ -421,13 +427,28 @@ func TestWithheldAllIsSettled(t *testing.T) {
 	}
 }
 
+// TestAnEndingProcessHandsItsBatchOn is told to end in the middle of a batch.
+func TestAnEndingProcessHandsItsBatchOn(t *testing.T) {
+	w, l, _ := worker(t, 3, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	w.Limiters = map[audience.Channel]dispatcher.Limiter{audience.SMS: &limiter{most: []int{1}, waiting: cancel}}
+	if err := w.Dispatch(ctx, dispatcher.BatchRef{ID: 1, Fence: 3, Channel: audience.SMS}); err != nil {
+		t.Fatal(err)
+	}
+	expectSteps(t, l, "read", "prepare", "claim", "check", "send", "settle", "postpone")
+	if !l.retryAt.Equal(now) {
+		t.Errorf("to be rung for at %v", l.retryAt)
+	}
+}
+
 func TestUnknownSuppressionSendsNothing(t *testing.T) {
 	w, l, p := worker(t, 2, 1)
 	l.checkErr = errors.New("database away")
+	l.releaseErr = []error{l.checkErr, dispatcher.ErrLostClaim} // the first was done all the same
 	if err := dispatch(t, w); !errors.Is(err, l.checkErr) {
 		t.Errorf("%v", err)
 	}
-	expectSteps(t, l, "read", "prepare", "claim", "check", "release")
+	expectSteps(t, l, "read", "prepare", "claim", "check", "release", "release")
 	if len(p.sent) > 0 {
 		t.Error("sent with suppression unknown")
 	}
