@@ -25,8 +25,10 @@ var ErrNotHeld = errors.New("sending is not held: there is nothing to release")
 type Released struct {
 	Hold     Hold       `json:"hold"`
 	Journals []Replayed `json:"journals"`
-	Runs     []int64    `json:"runs"`     // whose unfinished members are in doubt now
-	InDoubt  int64      `json:"in_doubt"` // how many those are
+	// Relaunched are new runs of campaigns that were launched in what was lost.
+	Relaunched []int64 `json:"relaunched"`
+	Runs       []int64 `json:"runs"`     // whose unfinished members are in doubt now
+	InDoubt    int64   `json:"in_doubt"` // how many those are
 }
 
 // Replayed is what became of a file of the journal.

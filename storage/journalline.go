@@ -14,25 +14,35 @@ import (
 	"utskick/suppression"
 )
 
-// journalLine is one line of the journal: a suppression entry as it was written,
-// or a consent that was refused, which is one without a cause. It holds a key,
-// never an address.
+// journalLine is one line of the journal: a suppression entry as it was written;
+// a consent that was refused, which is one without a cause; or a launch, which has
+// nothing else. It holds a key, never an address.
 type journalLine struct {
-	Version    int64  `json:"v"` // of a refusal: that of the index at the time
+	Version    int64  `json:"v,omitempty"` // of a refusal: that of the index at the time
 	Generation int64  `json:"g,omitempty"`
 	At         int64  `json:"t"` // milliseconds
-	Key        string `json:"k"`
+	Key        string `json:"k,omitempty"`
 	Channel    string `json:"ch,omitempty"`
 	Topic      string `json:"to,omitempty"`
-	Purpose    string `json:"p"`
-	Sender     string `json:"se"`
+	Purpose    string `json:"p,omitempty"`
+	Sender     string `json:"se,omitempty"`
 	Cause      string `json:"ca,omitempty"`
 	Active     bool   `json:"on,omitempty"`
 	Source     string `json:"so,omitempty"`
 	Evidence   string `json:"e,omitempty"`
 	ExpiresAt  int64  `json:"x,omitempty"` // milliseconds, 0: never
 
+	Launch *launched `json:"launch,omitempty"`
+
 	key audience.Key
+}
+
+// launched says that a campaign was launched: as which run, and when it was due.
+type launched struct {
+	Campaign string `json:"campaign"`
+	Run      int64  `json:"run"`
+	Due      int64  `json:"due"`     // milliseconds
+	SendBy   int64  `json:"send_by"` // milliseconds
 }
 
 func lineOf(e suppression.Entry, generation, at int64) journalLine {
@@ -46,6 +56,25 @@ func (l journalLine) refusal() bool { return l.Cause == "" }
 func (l journalLine) entry() suppression.Entry {
 	return suppression.Entry{Key: l.key, Channel: l.Channel, Topic: l.Topic, Purpose: l.Purpose, Sender: l.Sender, Cause: suppression.Cause(l.Cause),
 		Active: l.Active, Source: l.Source, Evidence: l.Evidence, ExpiresAt: timeOf(l.ExpiresAt), CreatedAt: timeOf(l.At), Version: l.Version}
+}
+
+// journalEntries returns when the entries are in the journal. What is in the
+// database and not in the journal is not acknowledged: it would not survive a
+// restore.
+func (s *Store) journalEntries(w written) error {
+	var lines []byte
+	now := s.millis()
+	for _, e := range w.entries {
+		var err error
+		if lines, err = appendLine(lines, lineOf(e, w.head.generation, now)); err != nil {
+			return err
+		}
+	}
+	if err := s.journal.append(lines); err != nil {
+		return fmt.Errorf("the wishes are in the database: %w", err)
+	}
+	s.guard.acknowledges(w.head.version)
+	return nil
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -77,6 +106,9 @@ func parseLine(line []byte) (l journalLine, err error) {
 	}
 	if err := json.Unmarshal(content, &l); err != nil {
 		return l, errDamaged
+	}
+	if l.Launch != nil {
+		return l, nil
 	}
 	if l.key, err = audience.ParseKey(l.Key); err != nil || l.key.IsZero() || l.Purpose == "" || l.Sender == "" {
 		return l, errDamaged

@@ -22,7 +22,11 @@ func (s *Store) ReleaseHold(ctx context.Context, actor string, others []string) 
 	if !r.Hold.Held() {
 		return r, dispatcher.ErrNotHeld
 	}
-	if r.Journals, err = s.replayAll(ctx, others); err != nil {
+	replayed := replay{store: s, applied: map[identityOf]there{}}
+	if r.Journals, err = replayed.all(ctx, others); err != nil {
+		return r, fmt.Errorf("release: %w", err)
+	}
+	if r.Relaunched, err = s.launchLost(ctx, replayed.launches); err != nil {
 		return r, fmt.Errorf("release: %w", err)
 	}
 	if err = s.doubtDueRuns(ctx, &r); err != nil {
@@ -38,9 +42,10 @@ func (s *Store) ReleaseHold(ctx context.Context, actor string, others []string) 
 	return r, err
 }
 
-// replayAll replays every file, and none if one of them is not there.
-func (s *Store) replayAll(ctx context.Context, others []string) ([]dispatcher.Replayed, error) {
-	files, err := s.journal.parts()
+// all replays the journal of this data directory and the others, and none if one
+// of them is not there.
+func (r *replay) all(ctx context.Context, others []string) ([]dispatcher.Replayed, error) {
+	files, err := r.store.journal.parts()
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +55,6 @@ func (s *Store) replayAll(ctx context.Context, others []string) ([]dispatcher.Re
 			return nil, fmt.Errorf("a journal cannot be read: %w", err)
 		}
 	}
-	r := replay{store: s, applied: map[identityOf]there{}}
 	done := []dispatcher.Replayed{}
 	for _, name := range files {
 		one, err := r.file(ctx, name)
@@ -62,14 +66,45 @@ func (s *Store) replayAll(ctx context.Context, others []string) ([]dispatcher.Re
 	return done, nil
 }
 
+// lostRun is the reason of a run that was launched again by a release, so that a
+// release which was interrupted knows it.
+const lostRun = "launched in what a restored database has lost"
+
+// launchLost launches again, as it was due, what was launched in the lost history
+// and was due before now: its whole audience may have been sent to, and is in
+// doubt then. Otherwise the campaign could be launched as if it never had been.
+func (s *Store) launchLost(ctx context.Context, launches []launched) ([]int64, error) {
+	again := []int64{}
+	for _, l := range launches {
+		if l.Due > s.millis() {
+			continue
+		}
+		const lost = `select count(*) from campaigns c where c.name = $1 and not exists (select 1 from runs r where r.campaign = c.id and
+			(r.id = $2 or r.state not in ('cancelled', 'cancelling')))`
+		var n int
+		if err := s.write.QueryRowContext(ctx, lost, l.Campaign, l.Run).Scan(&n); err != nil {
+			return again, fmt.Errorf("look for a run that was lost: %w", err)
+		}
+		if n == 0 {
+			continue // its run is there, or the campaign is not
+		}
+		run, err := s.launchRun(ctx, l.Campaign, dispatcher.Launch{Due: timeOf(l.Due), SendBy: timeOf(l.SendBy)}, lostRun)
+		if err != nil {
+			return again, err
+		}
+		again = append(again, run.ID)
+	}
+	return again, nil
+}
+
 // doubtDueRuns plans what is not planned yet of the runs that the lost history
 // may have worked on, so that everybody has an outcome, and then closes them in
 // doubt. Runs that were launched under the hold have sent nothing.
 func (s *Store) doubtDueRuns(ctx context.Context, r *dispatcher.Released) error {
 	r.Runs = []int64{}
-	const due = `select r.id from runs r where r.id <= (select held_runs from guard) and r.due_at <= $1
+	const due = `select r.id from runs r where (r.id <= (select held_runs from guard) or r.reason = $1) and r.due_at <= $2
 		and r.state in ('scheduled', 'sending', 'paused') order by r.id`
-	runs, err := s.ids(ctx, due, s.millis())
+	runs, err := s.ids(ctx, due, lostRun, s.millis())
 	if err != nil {
 		return fmt.Errorf("find the runs that were due: %w", err)
 	}

@@ -28,8 +28,9 @@ type replay struct {
 	store *Store
 	// applied is what was written, by the versions that the journal tells: in the
 	// database they are new ones.
-	applied map[identityOf]there
-	page    []journalLine
+	applied  map[identityOf]there
+	page     []journalLine
+	launches []launched
 }
 
 // file replays one journal file.
@@ -47,6 +48,10 @@ func (r *replay) file(ctx context.Context, path string) (dispatcher.Replayed, er
 	}
 	done.Damaged, err = readJournal(f, func(l journalLine) error {
 		done.Lines++
+		if l.Launch != nil {
+			r.launches = append(r.launches, *l.Launch)
+			return nil
+		}
 		if r.page = append(r.page, l); len(r.page) < suppression.ImportSize {
 			return nil
 		}

@@ -17,6 +17,11 @@ import (
 // templates. A campaign that has a run which was not cancelled is not launched
 // again: that would send twice.
 func (s *Store) LaunchRun(ctx context.Context, campaign string, l dispatcher.Launch) (dispatcher.Run, error) {
+	return s.launchRun(ctx, campaign, l, "")
+}
+
+// launchRun makes a run that stands there with a reason.
+func (s *Store) launchRun(ctx context.Context, campaign string, l dispatcher.Launch, reason string) (dispatcher.Run, error) {
 	if l.Due.IsZero() {
 		l.Due = s.now()
 	}
@@ -44,20 +49,35 @@ func (s *Store) LaunchRun(ctx context.Context, campaign string, l dispatcher.Lau
 		if err != nil {
 			return err
 		}
-		run = dispatcher.Run{Campaign: c.ID, State: dispatcher.Scheduled, Rev: 1, Due: l.Due, SendBy: l.SendBy, Channels: pinned}
+		run = dispatcher.Run{Campaign: c.ID, State: dispatcher.Scheduled, Reason: reason, Rev: 1, Due: l.Due, SendBy: l.SendBy, Channels: pinned}
 		channels, err := json.Marshal(pinned)
 		if err != nil {
 			return err
 		}
-		const insert = `insert into runs (campaign, state, due_at, send_by, channels, created_at)
-			values ($1, $2, $3, $4, $5, $6) returning id`
-		return tx.QueryRowContext(ctx, insert, c.ID, string(run.State), millisOf(l.Due), millisOf(l.SendBy), string(channels),
-			s.millis()).Scan(&run.ID)
+		const insert = `insert into runs (campaign, state, reason, due_at, send_by, channels, created_at)
+			values ($1, $2, $3, $4, $5, $6, $7) returning id`
+		err = tx.QueryRowContext(ctx, insert, c.ID, string(run.State), reason, millisOf(l.Due), millisOf(l.SendBy),
+			string(channels), s.millis()).Scan(&run.ID)
+		if err != nil {
+			return err
+		}
+		return s.journalLaunch(campaign, run)
 	})
 	if err != nil {
 		return dispatcher.Run{}, fmt.Errorf("launch: %w", err)
 	}
 	return run, nil
+}
+
+// journalLaunch remembers a launch outside the database. It is written before the
+// commit, so that no run begins that a restore would let begin again.
+func (s *Store) journalLaunch(campaign string, run dispatcher.Run) error {
+	line, err := appendLine(nil, journalLine{At: s.millis(),
+		Launch: &launched{Campaign: campaign, Run: run.ID, Due: millisOf(run.Due), SendBy: millisOf(run.SendBy)}})
+	if err != nil {
+		return err
+	}
+	return s.journal.append(line)
 }
 
 func (s *Store) pinTemplates(ctx context.Context, tx *sql.Tx, c dispatcher.Campaign) ([]dispatcher.RunChannel, error) {

@@ -59,25 +59,6 @@ func (s *Store) commitWishes(wishes []wish) ([]suppression.Recorded, error) {
 	return results, nil
 }
 
-// journalEntries returns when the entries are in the journal. What is in the
-// database and not in the journal is not acknowledged: it would not survive a
-// restore.
-func (s *Store) journalEntries(w written) error {
-	var lines []byte
-	now := s.millis()
-	for _, e := range w.entries {
-		var err error
-		if lines, err = appendLine(lines, lineOf(e, w.head.generation, now)); err != nil {
-			return err
-		}
-	}
-	if err := s.journal.append(lines); err != nil {
-		return fmt.Errorf("the wishes are in the database: %w", err)
-	}
-	s.guard.acknowledges(w.head.version)
-	return nil
-}
-
 // keysOfPeople returns, for each wish, the keys it is to be written for: its
 // own first, then every other key of whoever has or had it.
 func (s *Store) keysOfPeople(ctx context.Context, tx *sql.Tx, wishes []wish) ([][]audience.Key, error) {

@@ -47,6 +47,9 @@ func (c databaseRelease) Run(sh *shell) error {
 		for _, j := range r.Journals {
 			fmt.Fprintf(sh.stdout, "%s: %d lines, %d of them lost by the database and written again, %d damaged %v\n", j.File, j.Lines, j.Applied, len(j.Damaged), j.Damaged)
 		}
+		if len(r.Relaunched) > 0 {
+			fmt.Fprintf(sh.stdout, "Campaigns were launched in what was lost; as runs %v their audience is in doubt.\n", r.Relaunched)
+		}
 		return sh.print(r, "Sending goes on. %d members of %d runs are in doubt, because they may have been sent to in what was lost.", r.InDoubt, len(r.Runs))
 	})
 }

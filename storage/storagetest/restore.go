@@ -120,6 +120,7 @@ func restores(t *testing.T, e Engine) {
 		{"a database that went back is held, and released", heldAndReleased},
 		{"one that lost no wish is held by its counter", heldByCounter},
 		{"whoever was not planned yet is in doubt, too", unplanned},
+		{"a campaign that was launched in the lost is not launched again", launchedInTheLost},
 		{"a wish notices by itself", heldByWish},
 		{"the latest word on an entry stands", latestWord},
 		{"every process accepts a release once", acceptedOnce},
@@ -228,6 +229,50 @@ func goesOn(t *testing.T, r *restored, before dispatcher.Batch) {
 		if b.Count != 0 {
 			t.Errorf("%s: %d", b.Name, b.Count)
 		}
+	}
+}
+
+// launchedInTheLost: all of its run is lost, and those who got it must not get it
+// again. One that is due later, or was cancelled before, is no such.
+func launchedInTheLost(t *testing.T, r *restored) {
+	r.mails(30)
+	r.library(audience.Email)
+	cancelled := func() {
+		t.Helper()
+		_, err := r.LaunchRun(r.ctx(), campaign, dispatcher.Launch{})
+		r.must(err)
+		_, err = r.Cancel(r.ctx(), campaign)
+		r.must(err)
+		_, err = r.FinishRuns(r.ctx())
+		r.must(err)
+	}
+	cancelled()
+	goBack := r.backUp()
+	r.isHeld(r.Store, "")
+	goBack()
+	r.isHeld(r.Store, "went back")
+	if released := r.release(r.Store); len(released.Relaunched) != 0 || released.InDoubt != 0 {
+		t.Errorf("nothing was launched: %+v", released)
+	}
+	goBack = r.backUp()
+	r.launch()
+	r.plan()
+	goBack()
+	r.isHeld(r.Store, "")
+	r.isHeld(r.Store, "")
+	goBack()
+	r.isHeld(r.Store, "went back")
+	released := r.release(r.Store)
+	if len(released.Relaunched) != 1 || released.InDoubt != 30 {
+		t.Errorf("%+v", released)
+	}
+	if _, err := r.LaunchRun(r.ctx(), campaign, dispatcher.Launch{}); !errors.Is(err, storage.ErrConflict) {
+		t.Errorf("it can be launched again: %v", err)
+	}
+	r.plan()
+	r.ends(dispatcher.Finished)
+	if rep := r.report(audience.Email); rep.InDoubt != 30 {
+		t.Errorf("%+v", rep)
 	}
 }
 
