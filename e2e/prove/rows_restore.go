@@ -21,7 +21,7 @@ func restores() []row {
 	all := []row{
 		{name: "restored-files", fault: "files of a backup in mid-run put back, all processes started again", short: []string{sqlite},
 			apply: func(s *stage) error { return s.restored(s.takeFiles, true) }},
-		{name: "restored-promoted", fault: "failed over to a state 3 s older, in a new timeline, under running processes",
+		{name: "restored-promoted", fault: "recovered to an older state in a new timeline, as by a failover, under running processes",
 			engines: []string{postgres}, apply: func(s *stage) error { return s.restored(s.takeTimeline, false) }},
 		{name: "restored-dump", fault: "a dump in mid-run restored into a new database, under running processes",
 			engines: []string{postgres}, apply: func(s *stage) error { return s.restored(s.takeDump, false) }},
