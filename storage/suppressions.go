@@ -91,18 +91,6 @@ func (s *Store) keysOfPeople(ctx context.Context, tx *sql.Tx, wishes []wish) ([]
 	return people, nil
 }
 
-// otherKeys joins the table u with p, which has every other key of whoever has
-// or had u.k. On Postgres each is looked up by itself: on a table that was never
-// analysed, as it is after the first import, the planner would otherwise read
-// all of it for each wish, and nobody would be answered for a minute.
-func (d dialect) otherKeys(u string) string {
-	if d.embedded() {
-		return u + ` cross join address_keys mine on mine.k = u.k cross join address_keys p on p.contact = mine.contact and p.k <> u.k`
-	}
-	return u + `, lateral (select p.k from address_keys mine,
-		lateral (select x.k from address_keys x where x.contact = mine.contact offset 0) p where mine.k = u.k and p.k <> u.k offset 0) p`
-}
-
 // written is what a transaction has written of wishes.
 type written struct {
 	entries  []suppression.Entry

@@ -55,10 +55,13 @@ func readPlan(args []string) (p plan, err error) {
 	return p, err
 }
 
-// limits are how many messages go a second, for each channel. A third of the
-// people have a device, so that all channels take about as long.
-func (p plan) limits() [3]int {
-	return [3]int{p.rate, p.rate/3 + 1, max(p.rate/20, p.rate*len(phones)/p.people) + 1}
+// limits are how many messages go a second, by the order of channelNames. A third
+// of the people have a device, so that all channels take about as long.
+func (p plan) limits() (limits [3]int) {
+	limits[channelOf("email")] = p.rate
+	limits[channelOf("push")] = p.rate/3 + 1
+	limits[channelOf("sms")] = max(p.rate/20, p.rate*len(phones)/p.people) + 1
+	return limits
 }
 
 // soak is one installation under load and faults for a long time.
