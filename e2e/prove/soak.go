@@ -143,7 +143,7 @@ func (s *soak) run(ctx context.Context) (err error) {
 		v.problems = append(v.problems, failed.Error())
 	}
 	if ctx.Err() != nil {
-		fmt.Println("interrupted: this is the verdict on what was seen until then")
+		fmt.Println("interrupted: this is the verdict on what was seen until then, its sums those of the campaigns that had ended")
 	}
 	err = s.close()
 	v.print(os.Stdout)
