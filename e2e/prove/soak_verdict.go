@@ -170,10 +170,7 @@ func (o *outcome) judgeRecovery(s *soak) {
 		}
 	}
 	for _, g := range o.growths {
-		if g.last < 2 {
-			continue // nothing to compare
-		}
-		if g.leftOver > mostGrowth {
+		if g.last > 1 && g.leftOver > mostGrowth {
 			o.problems = append(o.problems, fmt.Sprintf("the memory of %s has grown by %.1f %% more than objections explain", g.process, 100*g.leftOver))
 		}
 		if !g.flat() {
@@ -229,7 +226,7 @@ func (o outcome) print(out io.Writer) {
 	for i, b := range o.backlogs {
 		fmt.Fprintf(out, "| backlog, quiet time %d | %s |\n", i+1, b)
 	}
-	fmt.Fprint(out, "\n| process | memory, first quiet time | last | growth | without what objections take | live heap | | goroutines | |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|\n")
+	fmt.Fprint(out, "\n| process | memory, first quiet time | last | growth | without what objections take | live heap | | goroutines, first third | last |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|\n")
 	for _, g := range o.growths {
 		fmt.Fprintf(out, "| %s | %.1f MB | %.1f MB | %+.1f %% | %+.1f %% | %.1f MB | %.1f MB | %d | %d |\n", g.process, mb(g.rss[0]), mb(g.rss[1]), 100*g.gross, 100*g.leftOver,
 			mb(g.live[0]), mb(g.live[1]), g.goroutines[0], g.goroutines[1])

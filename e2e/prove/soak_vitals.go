@@ -133,8 +133,8 @@ type growth struct {
 	process         string
 	last            int      // quiet time
 	rss, live       [2]int64 // bytes
-	goroutines      [2]int64
-	gross, leftOver float64 // of memory, 0.05 is 5 %; left over is what objections do not explain
+	goroutines      [2]int64 // in the first and the last third of the time
+	gross, leftOver float64  // of memory, 0.05 is 5 %; left over is what objections do not explain
 }
 
 // bytesPerEntry is what a worker needs for a suppression entry at most: it keeps
@@ -163,8 +163,8 @@ func growths(all []vital, entries []int64) (list []growth) {
 		for i, w := range []int{1, g.last} {
 			g.rss[i] = median(all, name, w, func(v vital) int64 { return v.rss })
 			g.live[i] = median(all, name, w, func(v vital) int64 { return v.live })
-			g.goroutines[i] = median(all, name, w, func(v vital) int64 { return int64(v.goroutines) })
 		}
+		g.goroutines[0], g.goroutines[1] = thirds(all, name)
 		explained := 0.0
 		if strings.HasPrefix(name, "work") {
 			explained = bytesPerEntry * float64(entries[g.last-1]-entries[0])
@@ -178,6 +178,28 @@ func growths(all []vital, entries []int64) (list []growth) {
 	return list
 }
 
+// thirds returns the medians of how many goroutines a process had in the first
+// and in the last third of the time. How many there are at a moment depends on
+// which channels are busy, so a few minutes say nothing; below this many samples
+// a third both are 0.
+func thirds(all []vital, process string) (first, last int64) {
+	const fewest = 30
+	var values []int64
+	for _, v := range all {
+		if v.process == process {
+			values = append(values, int64(v.goroutines))
+		}
+	}
+	n := len(values) / 3
+	if n < fewest {
+		return 0, 0
+	}
+	head, tail := values[:n], values[len(values)-n:]
+	slices.Sort(head)
+	slices.Sort(tail)
+	return head[n/2], tail[n/2]
+}
+
 // flat reports whether there are no more goroutines than before, up to a few
 // that come and go.
-func (g growth) flat() bool { return g.goroutines[1] <= g.goroutines[0]+max(5, g.goroutines[0]/20) }
+func (g growth) flat() bool { return g.goroutines[1] <= g.goroutines[0]+max(5, g.goroutines[0]/10) }
