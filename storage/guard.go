@@ -200,7 +200,7 @@ func (s *Store) hold(ctx context.Context, tx *sql.Tx, known state, why string) (
 	if err := s.outdo(ctx, tx, known); err != nil {
 		return held, err
 	}
-	const hold = `update guard set held_at = $1, held_why = $2, held_runs = (select coalesce(max(id), 0) from runs), counter = counter + $3
+	const hold = `update guard set held_at = $1, held_why = $2, counter = counter + $3
 		where id = 1 and held_at = 0`
 	n, err := affected(tx.ExecContext(ctx, hold, millisOf(held.Since), why, jump))
 	if err != nil || n == 0 { // another process was first

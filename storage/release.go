@@ -66,10 +66,6 @@ func (r *replay) all(ctx context.Context, others []string) ([]dispatcher.Replaye
 	return done, nil
 }
 
-// lostRun is the reason of a run that was launched again by a release, so that a
-// release which was interrupted knows it.
-const lostRun = "launched in what a restored database has lost"
-
 // launchLost launches again, as it was due, what was launched in the lost history
 // and was due before now: its whole audience may have been sent to, and is in
 // doubt then. Otherwise the campaign could be launched as if it never had been.
@@ -88,7 +84,7 @@ func (s *Store) launchLost(ctx context.Context, launches []launched) ([]int64, e
 		if n == 0 {
 			continue // its run is there, or the campaign is not
 		}
-		run, err := s.launchRun(ctx, l.Campaign, dispatcher.Launch{Due: timeOf(l.Due), SendBy: timeOf(l.SendBy)}, lostRun)
+		run, err := s.launchRun(ctx, l.Campaign, dispatcher.Launch{Due: timeOf(l.Due), SendBy: timeOf(l.SendBy)}, always)
 		if err != nil {
 			return again, err
 		}
@@ -99,12 +95,11 @@ func (s *Store) launchLost(ctx context.Context, launches []launched) ([]int64, e
 
 // doubtDueRuns plans what is not planned yet of the runs that the lost history
 // may have worked on, so that everybody has an outcome, and then closes them in
-// doubt. Runs that were launched under the hold have sent nothing.
+// doubt. (None is launched under a hold.)
 func (s *Store) doubtDueRuns(ctx context.Context, r *dispatcher.Released) error {
 	r.Runs = []int64{}
-	const due = `select r.id from runs r where (r.id <= (select held_runs from guard) or r.reason = $1) and r.due_at <= $2
-		and r.state in ('scheduled', 'sending', 'paused') order by r.id`
-	runs, err := s.ids(ctx, due, lostRun, s.millis())
+	const due = `select r.id from runs r where r.due_at <= $1 and r.state in ('scheduled', 'sending', 'paused') order by r.id`
+	runs, err := s.ids(ctx, due, s.millis())
 	if err != nil {
 		return fmt.Errorf("find the runs that were due: %w", err)
 	}
@@ -138,11 +133,14 @@ func (s *Store) planWhole(ctx context.Context, run int64) error {
 	})
 	for _, ref := range slices {
 		if err == nil {
-			err = s.planSlice(ctx, ref, func(*query) string { return "true" })
+			err = s.planSlice(ctx, ref, always)
 		}
 	}
 	return err
 }
+
+// always is the condition of what a release does under the hold.
+func always(*query) string { return "1 = 1" }
 
 // doubtRun closes every open batch of a run, a transaction each.
 func (s *Store) doubtRun(ctx context.Context, run int64) (n int64, err error) {

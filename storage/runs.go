@@ -15,13 +15,14 @@ import (
 
 // LaunchRun makes a run of a campaign, with the newest version of each of its
 // templates. A campaign that has a run which was not cancelled is not launched
-// again: that would send twice.
+// again: that would send twice. For the same reason none is launched while
+// sending is held: the database may have forgotten that it was.
 func (s *Store) LaunchRun(ctx context.Context, campaign string, l dispatcher.Launch) (dispatcher.Run, error) {
-	return s.launchRun(ctx, campaign, l, "")
+	return s.launchRun(ctx, campaign, l, s.undisturbed)
 }
 
-// launchRun makes a run that stands there with a reason.
-func (s *Store) launchRun(ctx context.Context, campaign string, l dispatcher.Launch, reason string) (dispatcher.Run, error) {
+// launchRun makes a run if the condition holds.
+func (s *Store) launchRun(ctx context.Context, campaign string, l dispatcher.Launch, condition func(*query) string) (dispatcher.Run, error) {
 	if l.Due.IsZero() {
 		l.Due = s.now()
 	}
@@ -33,6 +34,9 @@ func (s *Store) launchRun(ctx context.Context, campaign string, l dispatcher.Lau
 	}
 	var run dispatcher.Run
 	err := s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if err := s.requires(ctx, tx, condition); err != nil {
+			return err
+		}
 		c, err := s.lockCampaign(ctx, tx, campaign)
 		if err != nil {
 			return err
@@ -49,15 +53,15 @@ func (s *Store) launchRun(ctx context.Context, campaign string, l dispatcher.Lau
 		if err != nil {
 			return err
 		}
-		run = dispatcher.Run{Campaign: c.ID, State: dispatcher.Scheduled, Reason: reason, Rev: 1, Due: l.Due, SendBy: l.SendBy, Channels: pinned}
+		run = dispatcher.Run{Campaign: c.ID, State: dispatcher.Scheduled, Rev: 1, Due: l.Due, SendBy: l.SendBy, Channels: pinned}
 		channels, err := json.Marshal(pinned)
 		if err != nil {
 			return err
 		}
-		const insert = `insert into runs (campaign, state, reason, due_at, send_by, channels, created_at)
-			values ($1, $2, $3, $4, $5, $6, $7) returning id`
-		err = tx.QueryRowContext(ctx, insert, c.ID, string(run.State), reason, millisOf(l.Due), millisOf(l.SendBy),
-			string(channels), s.millis()).Scan(&run.ID)
+		const insert = `insert into runs (campaign, state, due_at, send_by, channels, created_at)
+			values ($1, $2, $3, $4, $5, $6) returning id`
+		err = tx.QueryRowContext(ctx, insert, c.ID, string(run.State), millisOf(l.Due), millisOf(l.SendBy), string(channels),
+			s.millis()).Scan(&run.ID)
 		if err != nil {
 			return err
 		}
@@ -67,6 +71,21 @@ func (s *Store) launchRun(ctx context.Context, campaign string, l dispatcher.Lau
 		return dispatcher.Run{}, fmt.Errorf("launch: %w", err)
 	}
 	return run, nil
+}
+
+// requires returns ErrConflict when a condition on the whole database does not
+// hold.
+func (s *Store) requires(ctx context.Context, tx *sql.Tx, condition func(*query) string) error {
+	q := s.query()
+	var holds int
+	text := `select count(*) from guard where ` + condition(q)
+	if err := tx.QueryRowContext(ctx, text, q.args...).Scan(&holds); err != nil {
+		return err
+	}
+	if holds == 0 {
+		return fmt.Errorf("sending is held; utskick database status tells why: %w", ErrConflict)
+	}
+	return nil
 }
 
 // journalLaunch remembers a launch outside the database. It is written before the

@@ -262,6 +262,9 @@ func launchedInTheLost(t *testing.T, r *restored) {
 	r.isHeld(r.Store, "")
 	goBack()
 	r.isHeld(r.Store, "went back")
+	if _, err := r.LaunchRun(r.ctx(), campaign, dispatcher.Launch{}); !errors.Is(err, storage.ErrConflict) {
+		t.Errorf("it was launched while sending is held: %v", err)
+	}
 	released := r.release(r.Store)
 	if len(released.Relaunched) != 1 || released.InDoubt != 30 {
 		t.Errorf("%+v", released)

@@ -261,7 +261,6 @@ create table guard (
     releases  bigint not null, -- grows with every release
     held_at   bigint not null default 0, -- 0: sending is not held
     held_why  text not null default '',
-    held_runs bigint not null default 0, -- the newest run when the hold was made
     passed    bigint not null default 0 -- the highest releases that a process remembers
 );
 insert into guard (id, counter, releases) values (1, 0, 0);

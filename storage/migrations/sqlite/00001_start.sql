@@ -256,7 +256,6 @@ create table guard (
     releases  integer not null, -- grows with every release
     held_at   integer not null default 0, -- 0: sending is not held
     held_why  text not null default '',
-    held_runs integer not null default 0, -- the newest run when the hold was made
     passed    integer not null default 0 -- the highest releases that a process remembers
 );
 insert into guard (id, counter, releases) values (1, 0, 0);
