@@ -126,21 +126,20 @@ func (s *Store) look(ctx context.Context, beats int64) (dispatcher.Hold, error) 
 	known := s.guard.now()
 	var now state
 	var held dispatcher.Hold
-	var why string
+	released := false
 	err := s.tx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
 		if now, held, err = s.readState(ctx, tx, beats); err != nil {
 			return err
 		}
-		switch {
-		case held.Held():
+		// After a release what was known before says nothing. Without a memory
+		// the journal may still tell of a version.
+		released = !held.Held() && known.Identity != "" && now.Releases > known.Releases
+		if held.Held() {
 			return s.outdo(ctx, tx, known)
-		case now.Releases > known.Releases:
-			return nil // it was released: what was known before says nothing
 		}
-		if why = known.doubt(now); why == "" {
-			return nil
+		if why := known.doubt(now); why != "" && !released {
+			held, err = s.hold(ctx, tx, known, why)
 		}
-		held, err = s.hold(ctx, tx, known, why)
 		return err
 	})
 	if err != nil {
@@ -151,7 +150,7 @@ func (s *Store) look(ctx context.Context, beats int64) (dispatcher.Hold, error) 
 	} else {
 		now.Counter += beats
 	}
-	changed := s.guard.becomes(now, held, now.Releases > known.Releases)
+	changed := s.guard.becomes(now, held, released)
 	switch {
 	case changed && held.Held():
 		s.log.Error("all sending is held", "reason", held.Why, "way out", dispatcher.WayOut)
@@ -182,14 +181,15 @@ const jump = 1_000_000_000
 // outdo brings a held database beyond all that a process knows, so that the
 // process finds it ahead, and its release a new one, once it is released.
 func (s *Store) outdo(ctx context.Context, tx *sql.Tx, known state) error {
-	for text, args := range map[string][]any{
-		`update guard set passed = $1 where id = 1 and passed < $1`:           {known.Releases},
-		`update guard set counter = $1 + $2 where id = 1 and counter < $1`:    {known.Counter, jump},
-		`update suppression_head set ver = $1 + $2 where id = 1 and ver < $1`: {known.Version, jump},
-	} {
-		if _, err := tx.ExecContext(ctx, text, args...); err != nil {
-			return fmt.Errorf("bring the held database ahead: %w", err)
-		}
+	const guarded = `update guard set passed = case when passed < $1 then $1 else passed end,
+		counter = case when counter < $2 then $2 + $3 else counter end where id = 1 and (passed < $1 or counter < $2)`
+	const head = `update suppression_head set ver = $1 + $2 where id = 1 and ver < $1`
+	_, err := tx.ExecContext(ctx, guarded, known.Releases, known.Counter, jump)
+	if err == nil {
+		_, err = tx.ExecContext(ctx, head, known.Version, jump)
+	}
+	if err != nil {
+		return fmt.Errorf("bring the held database ahead: %w", err)
 	}
 	return nil
 }

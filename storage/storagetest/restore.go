@@ -303,6 +303,16 @@ func heldByWish(t *testing.T, r *restored) {
 	if released := r.release(r.Store); released.Journals[0].Applied != 5 {
 		t.Errorf("%+v", released)
 	}
+	again := r.backUp() // the same after a release
+	r.must1(r.Record(r.ctx(), objection(r.email("later@example.com"))))
+	again()
+	r.must(os.Remove(filepath.Join(r.c.DataDir, "database.json")))
+	if h, err := r.another("").Hold(r.ctx()); err != nil || !h.Held() {
+		t.Errorf("a process that starts does not know from the journal: %+v, %v", h, err)
+	}
+	r.release(r.another(""))
+	r.isHeld(r.another(""), "")
+	r.isHeld(r.Store, "")
 }
 
 // heldByCounter: what is numbered after the hold is beyond what was lost, also
