@@ -24,6 +24,9 @@ type Config struct {
 	Store    Store
 	Keys     Keys
 	Register *suppression.Register
+	// Intake takes what comes by the links in messages. Nil: the register and the
+	// store, which take nothing while the database is away.
+	Intake Intake
 	// Contacts saves what is imported, and records what it refuses.
 	Contacts audience.Store
 	Keyer    *audience.Keyer
@@ -72,6 +75,9 @@ func (c *Config) check() error {
 		return errors.New("the web sites need to know the store's errors")
 	case len(c.Secret) < minSecret:
 		return fmt.Errorf("the session secret has %d bytes, it needs at least %d", len(c.Secret), minSecret)
+	}
+	if c.Intake == nil {
+		c.Intake = direct{c.Register, c.Store}
 	}
 	c.PublicURL, c.OperatorURL = strings.TrimSuffix(c.PublicURL, "/"), strings.TrimSuffix(c.OperatorURL, "/")
 	if c.OperatorURL == "" {

@@ -407,6 +407,18 @@ func (m *memory) LinkTarget(_ context.Context, id int64) (string, error) {
 	return found(m, m.links, id)
 }
 
+func (m *memory) Links(_ context.Context, after int64, limit int) (links []tracking.Link, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id, target := range m.links {
+		if id > after {
+			links = append(links, tracking.Link{ID: id, Target: target})
+		}
+	}
+	slices.SortFunc(links, func(a, b tracking.Link) int { return cmp.Compare(a.ID, b.ID) })
+	return links[max(0, len(links)-limit):], m.down
+}
+
 func (m *memory) AppendEvent(_ context.Context, e tracking.Event) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

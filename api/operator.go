@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -163,8 +164,26 @@ func (o *operator) ready(w http.ResponseWriter, r *http.Request) {
 	// Held or not, the pages that customers meet are served: it stays ready.
 	if hold, err := o.c.Store.Hold(ctx); err == nil {
 		parts["sending"] = sendingSays(hold)
+		if all, err := o.c.Store.Instances(ctx); err == nil && parts["sending"] == "ok" {
+			parts["sending"] = sendingWaitsFor(all)
+		}
+	}
+	standing := o.c.Intake.Standing()
+	parts["lease"], parts["spool"] = "held", fmt.Sprintf("%d records", standing.Kept)
+	if !standing.Joined || standing.Away {
+		parts["lease"] = "not renewed"
 	}
 	writeJSON(w, status, parts)
+}
+
+// sendingWaitsFor names an instance whose lease has lapsed.
+func sendingWaitsFor(all []suppression.Instance) string {
+	for _, i := range all {
+		if i.State == suppression.LeaseLapsed {
+			return "held: instance " + i.Name + " has not renewed its lease; start it again, or if it is gone for good: utskick instances release " + i.Name
+		}
+	}
+	return "ok"
 }
 
 func sendingSays(h dispatcher.Hold) string {

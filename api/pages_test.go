@@ -13,6 +13,7 @@ import (
 
 	"utskick/audience"
 	"utskick/dispatcher"
+	"utskick/suppression"
 )
 
 // newOpsSite has one campaign of every state.
@@ -290,12 +291,16 @@ func TestHealth(t *testing.T) {
 		a := s.as("", http.MethodGet, "/readyz", "")
 		return a.status, strings.TrimSpace(a.body)
 	}
-	if status, body := ready(); status != 200 || body != `{"database":"ok","redis":"none","sending":"ok"}` {
+	if status, body := ready(); status != 200 || body != `{"database":"ok","lease":"held","redis":"none","sending":"ok","spool":"0 records"}` {
 		t.Errorf("got %d %s", status, body)
+	}
+	s.store.instances = []suppression.Instance{{Name: "serve-1", State: suppression.LeaseHeld}, {Name: "serve-2", State: suppression.LeaseLapsed}}
+	if status, body := ready(); status != 200 || !strings.Contains(body, `"sending":"held: instance serve-2 `) || !strings.Contains(body, "utskick instances release serve-2") {
+		t.Errorf("a lapsed instance: got %d %s", status, body)
 	}
 	s.store.hold = dispatcher.Hold{Since: time.Unix(1, 0), Why: "it went back"}
 	const held = "held: it went back; " + dispatcher.WayOut
-	if status, body := ready(); status != 200 || body != `{"database":"ok","redis":"none","sending":"`+held+`"}` {
+	if status, body := ready(); status != 200 || body != `{"database":"ok","lease":"held","redis":"none","sending":"`+held+`","spool":"0 records"}` {
 		t.Errorf("held: got %d %s", status, body)
 	}
 	a := s.as(s.aud, http.MethodGet, "/v1/database", "")
@@ -306,7 +311,7 @@ func TestHealth(t *testing.T) {
 		t.Error("held: the page does not say so")
 	}
 	s.store.fail(errDown)
-	if status, body := ready(); status != 503 || body != `{"database":"no answer","redis":"none","sending":"unknown"}` {
+	if status, body := ready(); status != 503 || body != `{"database":"no answer","lease":"held","redis":"none","sending":"unknown","spool":"0 records"}` {
 		t.Errorf("without a database: got %d %s", status, body)
 	}
 	s.as("", http.MethodGet, "/healthz", "").want(t, http.StatusOK)

@@ -19,6 +19,7 @@ type public struct {
 	pages   *pages
 	senders senders
 	targets targets
+	groups  groups
 	handler http.Handler
 }
 

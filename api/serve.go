@@ -50,6 +50,10 @@ func (s *Server) Serve(ctx context.Context, operator, public string, ready func(
 		ready(at)
 	}
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		s.public.targets.run(ctx)
+		return nil
+	})
 	for listener, handler := range map[net.Listener]http.Handler{first: s.Operator(), second: s.Public()} {
 		g.Go(func() error { return serve(ctx, listener, handler) })
 	}

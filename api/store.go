@@ -91,6 +91,9 @@ type Messages interface {
 	GroupChannel(ctx context.Context, group int64) (audience.Channel, error)
 	// LinkTarget returns where a stored link leads.
 	LinkTarget(ctx context.Context, id int64) (string, error)
+	// Links returns up to limit links with an id above after, the newest of them,
+	// in the order of their ids.
+	Links(ctx context.Context, after int64, limit int) ([]tracking.Link, error)
 	// AppendEvent returns when the event is durable. An event that is already
 	// there changes nothing.
 	AppendEvent(ctx context.Context, e tracking.Event) error

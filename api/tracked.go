@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -10,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 
 	"utskick/tracking"
 )
@@ -34,7 +32,7 @@ func (p *public) opened(w http.ResponseWriter, r *http.Request, text string) {
 		// the mail again: one open a minute counts.
 		e := tracking.Event{Type: tracking.Opens, At: now, Group: token.Group, Key: token.Key,
 			Dedupe: fmt.Sprintf("o-%s-%d", digest(text), now.Unix()/60)}
-		if err := p.c.Store.AppendEvent(r.Context(), e); err != nil {
+		if err := p.c.Intake.AppendEvent(r.Context(), e); err != nil {
 			p.eventLost(w, e, err)
 			return
 		}
@@ -67,7 +65,7 @@ func (p *public) clicked(w http.ResponseWriter, r *http.Request, text string) {
 	}
 	if r.Method == http.MethodGet {
 		e := p.click(token, text)
-		if err := p.c.Store.AppendEvent(r.Context(), e); err != nil {
+		if err := p.c.Intake.AppendEvent(r.Context(), e); err != nil {
 			p.eventLost(w, e, err)
 			return
 		}
@@ -117,35 +115,4 @@ func inASCII(target string) string {
 func isWebAddress(target string) bool {
 	u, err := url.Parse(target)
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
-}
-
-// maxTargets bounds the memory for link targets.
-const maxTargets = 10_000
-
-// targets remembers where links lead. A stored link never changes.
-type targets struct {
-	store Messages
-
-	mu    sync.RWMutex
-	known map[int64]string
-}
-
-func (t *targets) get(ctx context.Context, id int64) (string, error) {
-	t.mu.RLock()
-	target, ok := t.known[id]
-	t.mu.RUnlock()
-	if ok {
-		return target, nil
-	}
-	target, err := t.store.LinkTarget(ctx, id)
-	if err != nil {
-		return "", err
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.known == nil || len(t.known) >= maxTargets {
-		t.known = map[int64]string{}
-	}
-	t.known[id] = target
-	return target, nil
 }

@@ -32,11 +32,7 @@ func (p *public) unsubscribe(w http.ResponseWriter, r *http.Request, text string
 		p.notFound(w, r)
 		return
 	}
-	channel, err := p.channelOf(r.Context(), token.Group)
-	if err != nil {
-		p.notRecorded(w, r, token, err)
-		return
-	}
+	channel := p.channelOf(r.Context(), token.Group)
 	if r.Method == http.MethodPost {
 		p.unsubscribeNow(w, r, token, channel)
 		return
@@ -54,13 +50,23 @@ type scopedPage struct {
 
 // channelOf returns the channel of a message. A token that we signed for a
 // group that is gone, because it was erased or is in another database, is still
-// a person's word: it then covers every channel.
-func (p *public) channelOf(ctx context.Context, group int64) (audience.Channel, error) {
-	channel, err := p.c.Store.GroupChannel(ctx, group)
-	if errors.Is(err, p.c.NotFound) || (err == nil && !channel.Dispatched()) {
-		return anyChannel, nil
+// a person's word: it then covers every channel. While the database is away it
+// may be that of the message, whichever that is.
+func (p *public) channelOf(ctx context.Context, group int64) audience.Channel {
+	if channel, ok := p.groups.get(group); ok {
+		return channel
 	}
-	return channel, err
+	ctx, cancel := context.WithTimeout(ctx, askFor)
+	defer cancel()
+	channel, err := p.c.Store.GroupChannel(ctx, group)
+	switch {
+	case errors.Is(err, p.c.NotFound) || (err == nil && !channel.Dispatched()):
+		return anyChannel
+	case err != nil:
+		return ownChannel
+	}
+	p.groups.learn(group, channel)
+	return channel
 }
 
 func (p *public) unsubscribeNow(w http.ResponseWriter, r *http.Request, token tracking.Token, channel audience.Channel) {
@@ -70,12 +76,17 @@ func (p *public) unsubscribeNow(w http.ResponseWriter, r *http.Request, token tr
 	}
 	// Whoever hangs up now has still told us.
 	ctx := context.WithoutCancel(r.Context())
-	if _, err := p.c.Register.Record(ctx, suppression.Unsubscribe(token.Key, channel, token.Group)); err != nil {
+	kept, err := p.c.Intake.Record(ctx, suppression.Unsubscribe(token.Key, channel, token.Group))
+	if err != nil {
 		p.notRecorded(w, r, token, err)
 		return
 	}
+	status := http.StatusOK
+	if kept {
+		status = http.StatusAccepted
+	}
 	page := p.page(r)
-	p.pages.write(w, http.StatusOK, "unsubscribed", scopedPage{page, page.Words.Scopes[channel]})
+	p.pages.write(w, status, "unsubscribed", scopedPage{page, page.Words.Scopes[channel]})
 }
 
 func (p *public) badBody(w http.ResponseWriter, err error) {

@@ -34,6 +34,10 @@ type scopeWords struct{ Title, Will, Did string }
 // a message came by.
 const anyChannel audience.Channel = "*"
 
+// ownChannel stands for that of the message, while nobody can be asked which
+// one it is.
+const ownChannel audience.Channel = ""
+
 var english = words{
 	Language: "en", Itself: "English",
 	Contact: "Who we are", Answer: "Write to",
@@ -50,6 +54,9 @@ var english = words{
 		anyChannel: {"Unsubscribe from our marketing",
 			"If you press the button, we stop sending you marketing: all of it, by e-mail, SMS and push notification.",
 			"We no longer send you marketing by e-mail, SMS or push notification."},
+		ownChannel: {"Unsubscribe from our marketing",
+			"If you press the button, we stop sending you marketing in the way that this message came to you: all of it, not this message alone.",
+			"We no longer send you marketing in the way that this message came to you."},
 	},
 	NotYet: "Nothing has changed yet.", Button: "Unsubscribe",
 	Done: "You are unsubscribed", Late: "A message that was handed over before may still arrive.",
@@ -74,6 +81,9 @@ var swedish = words{
 		anyChannel: {"Avsluta reklam från oss",
 			"Om du trycker på knappen slutar vi att skicka reklam till dig: all reklam, via e-post, sms och pushnotiser.",
 			"Vi skickar inte längre någon reklam till dig via e-post, sms eller pushnotiser."},
+		ownChannel: {"Avsluta reklam från oss",
+			"Om du trycker på knappen slutar vi att skicka reklam till dig på det sätt som det här meddelandet kom: all reklam, inte bara det här meddelandet.",
+			"Vi skickar inte längre någon reklam till dig på det sätt som det här meddelandet kom."},
 	},
 	NotYet: "Ingenting har ändrats än.", Button: "Avsluta",
 	Done: "Du är avanmäld", Late: "Ett meddelande som redan har lämnats vidare kan fortfarande komma fram.",

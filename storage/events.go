@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"time"
 
 	"utskick/audience"
 	"utskick/internal/failpoint"
@@ -13,9 +14,21 @@ import (
 
 // startCommitters starts what gathers concurrent writes into one transaction.
 func (s *Store) startCommitters() {
-	s.wishes = newCommitter(suppression.ImportSize/4, s.commitWishes)
-	s.events = newCommitter(suppression.ImportSize, s.commitEvents)
+	s.wishes = newCommitter(suppression.ImportSize/4, func(wishes []wish) ([]suppression.Recorded, error) {
+		ctx, cancel := context.WithTimeout(context.Background(), commitWithin)
+		defer cancel()
+		return s.commitWishes(ctx, wishes)
+	})
+	s.events = newCommitter(suppression.ImportSize, func(events []tracking.Event) ([]struct{}, error) {
+		ctx, cancel := context.WithTimeout(context.Background(), commitWithin)
+		defer cancel()
+		return make([]struct{}, len(events)), s.AppendEvents(ctx, events)
+	})
 }
+
+// commitWithin bounds a commit that others wait behind: on a connection that is
+// dead without a word it would never end.
+const commitWithin = 10 * time.Second
 
 // AppendEvent returns when the event is durable. An event that is already there
 // changes nothing.
@@ -24,15 +37,16 @@ func (s *Store) AppendEvent(_ context.Context, e tracking.Event) error {
 	return err
 }
 
-func (s *Store) commitEvents(events []tracking.Event) ([]struct{}, error) {
-	err := s.tx(context.Background(), func(ctx context.Context, tx *sql.Tx) error {
+// AppendEvents appends events in one transaction.
+func (s *Store) AppendEvents(ctx context.Context, events []tracking.Event) error {
+	err := s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		failpoint.Hit(failpoint.EventBeforeCommit)
 		return s.insertEvents(ctx, tx, events)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("append %d events: %w", len(events), err)
+		return fmt.Errorf("append %d events: %w", len(events), err)
 	}
-	return make([]struct{}, len(events)), nil
+	return nil
 }
 
 const millisADay = 24 * 60 * 60 * 1000

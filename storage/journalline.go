@@ -3,6 +3,7 @@ package storage
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -88,21 +89,35 @@ func appendLine(dst []byte, l journalLine) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
+	return seal(dst, content), nil
+}
+
+// seal appends the checksum of content, content, and a line break.
+func seal(dst, content []byte) []byte {
 	dst = fmt.Appendf(dst, "%0*x ", sumSize, crc32.Checksum(content, castagnoli))
-	return append(append(dst, content...), '\n'), nil
+	return append(append(dst, content...), '\n')
+}
+
+// unseal returns the content of a line without its line break.
+func unseal(line []byte) ([]byte, error) {
+	sum, content, found := bytes.Cut(line, []byte{' '})
+	var want [crc32.Size]byte
+	if n, err := hex.Decode(want[:], sum[:min(len(sum), sumSize)]); !found || len(sum) != sumSize || n != crc32.Size || err != nil {
+		return nil, errDamaged
+	}
+	if crc32.Checksum(content, castagnoli) != binary.BigEndian.Uint32(want[:]) {
+		return nil, errDamaged
+	}
+	return content, nil
 }
 
 var errDamaged = errors.New("the line is damaged")
 
 // parseLine reads a line, without its line break.
 func parseLine(line []byte) (l journalLine, err error) {
-	sum, content, found := bytes.Cut(line, []byte{' '})
-	var want [crc32.Size]byte
-	if n, err := hex.Decode(want[:], sum[:min(len(sum), sumSize)]); !found || len(sum) != sumSize || n != crc32.Size || err != nil {
-		return l, errDamaged
-	}
-	if got := crc32.Checksum(content, castagnoli); got != uint32(want[0])<<24|uint32(want[1])<<16|uint32(want[2])<<8|uint32(want[3]) {
-		return l, errDamaged
+	content, err := unseal(line)
+	if err != nil {
+		return l, err
 	}
 	if err := json.Unmarshal(content, &l); err != nil {
 		return l, errDamaged

@@ -9,6 +9,7 @@ import (
 
 	"utskick/dispatcher"
 	"utskick/templates"
+	"utskick/tracking"
 )
 
 // SaveSender writes a sender under its name. The record must have passed
@@ -205,4 +206,18 @@ func (s *Store) Campaigns(ctx context.Context) ([]dispatcher.Campaign, error) {
 		return err
 	})
 	return out, err
+}
+
+// Links returns up to limit stored links with an id above after, the newest of
+// them, in the order of their ids.
+func (s *Store) Links(ctx context.Context, after int64, limit int) ([]tracking.Link, error) {
+	const text = `select id, target from (select id, target from links where id > $1 order by id desc limit $2) l order by id`
+	var links []tracking.Link
+	err := each(ctx, s.read, text, []any{after, limit}, func(rows *sql.Rows) error {
+		var l tracking.Link
+		err := rows.Scan(&l.ID, &l.Target)
+		links = append(links, l)
+		return err
+	})
+	return links, err
 }

@@ -107,7 +107,7 @@ func (r *replay) writeEntries(ctx context.Context, lines []journalLine) (int, er
 	if len(wishes) == 0 {
 		return 0, nil
 	}
-	_, err = r.store.commitWishes(wishes)
+	_, err = r.store.commitWishes(ctx, wishes)
 	return len(wishes), err
 }
 

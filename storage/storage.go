@@ -271,10 +271,21 @@ func (s *Store) closePools() error {
 	return err
 }
 
-// tx runs f in one transaction of the writer. A claim or a wish must not be
-// torn by a caller who leaves, so the transaction outlives ctx's end.
+// untorn returns a context that outlives ctx's end, but not its deadline: a claim
+// or a wish must not be torn by a caller who leaves.
+func untorn(ctx context.Context) (context.Context, context.CancelFunc) {
+	whole := context.WithoutCancel(ctx)
+	if deadline, ok := ctx.Deadline(); ok {
+		return context.WithDeadline(whole, deadline)
+	}
+	return whole, func() {}
+}
+
+// tx runs f in one transaction of the writer, which is not torn when ctx ends
+// before its deadline.
 func (s *Store) tx(ctx context.Context, f func(context.Context, *sql.Tx) error) error {
-	ctx = context.WithoutCancel(ctx)
+	ctx, cancel := untorn(ctx)
+	defer cancel()
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)

@@ -21,15 +21,16 @@ func (s *Store) Record(_ context.Context, w suppression.Wish) (suppression.Recor
 }
 
 // RecordAll implements [suppression.Store] in one transaction for all wishes.
-func (s *Store) RecordAll(_ context.Context, wishes []suppression.Wish) ([]suppression.Recorded, error) {
-	return s.commitWishes(wishes)
+func (s *Store) RecordAll(ctx context.Context, wishes []suppression.Wish) ([]suppression.Recorded, error) {
+	return s.commitWishes(ctx, wishes)
 }
 
 // commitWishes writes wishes in one transaction, then the journal, and then asks
 // in a new statement which claims cover the people in them. Asking within the
 // transaction would miss a claim that commits just before it.
-func (s *Store) commitWishes(wishes []wish) ([]suppression.Recorded, error) {
-	ctx := context.Background()
+func (s *Store) commitWishes(ctx context.Context, wishes []wish) ([]suppression.Recorded, error) {
+	ctx, cancel := untorn(ctx)
+	defer cancel()
 	var people [][]audience.Key
 	var w written
 	err := s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
@@ -123,8 +124,11 @@ func (s *Store) writeWishes(ctx context.Context, tx *sql.Tx, wishes []wish, peop
 		version += int64(len(people[i]))
 		w.versions[i] = version
 		if wish.Group != 0 {
-			events = append(events, tracking.Event{Type: tracking.Unsubscribes, At: s.now(), Group: wish.Group,
-				Key: wish.Entry.Key, Dedupe: fmt.Sprintf("wish-%d", version)})
+			e := tracking.Event{Type: tracking.Unsubscribes, At: s.now(), Group: wish.Group, Key: wish.Entry.Key, Dedupe: fmt.Sprintf("wish-%d", version)}
+			if wish.Mark != "" {
+				e.At, e.Dedupe = wish.At, "wish-"+wish.Mark
+			}
+			events = append(events, e)
 		}
 	}
 	if err := s.writeEntries(ctx, tx, w.entries); err != nil {

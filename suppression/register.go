@@ -20,6 +20,10 @@ type Wish struct {
 	// Group is the group of the message whose link was used, 0 for none. The
 	// wish is then an event of that message too.
 	Group int64
+	// At is when the person told us, and Mark what makes that event the same one
+	// when the wish is recorded again. Without a mark it is one of its own, now.
+	At   time.Time
+	Mark string
 }
 
 // InFlight is a claim that may include the person of a wish.
@@ -114,7 +118,9 @@ func (r *Register) wait(ctx context.Context, claims []InFlight) {
 			return
 		}
 		<-r.pause(min(pollEvery, left))
-		open, err := r.store.Open(context.WithoutCancel(ctx), claims)
+		asked, cancel := context.WithTimeout(context.WithoutCancel(ctx), WaitAtMost)
+		open, err := r.store.Open(asked, claims)
+		cancel()
 		if err == nil {
 			claims = open
 		}

@@ -27,3 +27,9 @@ type Event struct {
 	Target string       `json:"target,omitempty"` // of the link, when read back
 	Dedupe string       `json:"-"`
 }
+
+// Link is a stored target of links in messages. It never changes.
+type Link struct {
+	ID     int64
+	Target string
+}

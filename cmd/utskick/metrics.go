@@ -5,15 +5,34 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"utskick/dispatcher"
+	"utskick/suppression"
 )
 
 // metrics is what /metrics shows: the process, and the last audit.
-func metrics(auditor *dispatcher.Auditor, held func() float64) *prometheus.Registry {
+func metrics(auditor *dispatcher.Auditor, held func() float64, standing func() suppression.Standing) *prometheus.Registry {
 	r := prometheus.NewRegistry()
+	for _, g := range []struct {
+		name, help string
+		of         func(suppression.Standing) float64
+	}{
+		{"utskick_spool_records", "What this process has acknowledged, or is about to, and the database has not got.",
+			func(s suppression.Standing) float64 { return float64(s.Kept) }},
+		{"utskick_lease_held", "1 while this process holds its lease. At 0 for more than some seconds, nothing is sent by anybody.",
+			func(s suppression.Standing) float64 { return oneIf(s.Joined && !s.Away) }},
+	} {
+		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: g.name, Help: g.help}, func() float64 { return g.of(standing()) }))
+	}
 	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "utskick_sending_held",
 		Help: "1 while all sending is held, because the database was restored or failed over."}, held))
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), audits{auditor})
 	return r
+}
+
+func oneIf(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 // audits shows the last audit as metrics. Until one has ended there are none: no

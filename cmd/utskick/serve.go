@@ -95,8 +95,16 @@ func (a *app) pool(redis *workers.Redis) (*workers.Pool, func() error, error) {
 // serve runs the listeners, and with work the pool, until ctx ends. ready is
 // called once both listeners are open; it may be nil.
 func (a *app) serve(ctx context.Context, redis *workers.Redis, work bool, ready func(*api.Server, api.Addresses, *workers.Pool)) error {
+	in, err := a.openIntake(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(a.serveWith(ctx, in, redis, work, ready), in.close())
+}
+
+func (a *app) serveWith(ctx context.Context, in *intake, redis *workers.Redis, work bool, ready func(*api.Server, api.Addresses, *workers.Pool)) error {
 	auditor := &dispatcher.Auditor{Breaches: a.store.Breaches, Log: a.log}
-	server, err := a.server(redis, auditor)
+	server, err := a.server(redis, auditor, in)
 	if err != nil {
 		return err
 	}
@@ -118,21 +126,23 @@ func (a *app) serve(ctx context.Context, redis *workers.Redis, work bool, ready 
 		return nil
 	})
 	g.Go(func() error {
-		return server.Serve(ctx, a.cfg.Listen, a.cfg.PublicListen, func(at api.Addresses) {
-			a.log.Info("serving", "operator", at.Operator, "public", at.Public, "working", work, "channels", a.channels())
-			if ready != nil {
-				ready(server, at, pool)
-			}
+		return in.during(ctx, func() error {
+			return server.Serve(ctx, a.cfg.Listen, a.cfg.PublicListen, func(at api.Addresses) {
+				a.log.Info("serving", "operator", at.Operator, "public", at.Public, "working", work, "channels", a.channels())
+				if ready != nil {
+					ready(server, at, pool)
+				}
+			})
 		})
 	})
 	return g.Wait()
 }
 
-func (a *app) server(redis *workers.Redis, auditor *dispatcher.Auditor) (*api.Server, error) {
+func (a *app) server(redis *workers.Redis, auditor *dispatcher.Auditor, in *intake) (*api.Server, error) {
 	c := api.Config{
-		Store: a.store, Keys: apiKeys{a.store}, Register: a.register, Contacts: a.contacts(), Keyer: a.keyer, Signer: a.signer,
+		Store: a.store, Keys: apiKeys{a.store}, Register: a.register, Intake: in.Intake, Contacts: a.contacts(), Keyer: a.keyer, Signer: a.signer,
 		NotFound: storage.ErrNotFound, Conflict: storage.ErrConflict, Secret: a.secret.SessionKey, Region: a.cfg.Region,
-		PublicURL: a.cfg.PublicURL, Queues: redis.Dashboard("/ops/queues"), Redis: redis.Ping, Metrics: metrics(auditor, a.held), Log: a.log,
+		PublicURL: a.cfg.PublicURL, Queues: redis.Dashboard("/ops/queues"), Redis: redis.Ping, Metrics: metrics(auditor, a.held, in.Standing), Log: a.log,
 	}
 	for ch, provider := range a.cfg.Providers {
 		if provider != "" {
