@@ -17,21 +17,22 @@ import (
 
 // cutOff is a database that can be cut off, and the disk of the instance.
 type cutOff struct {
-	mu     sync.Mutex
-	away   error
-	hangs  bool // instead of failing
-	full   error
-	clock  int64
-	lease  int64 // when it was renewed
-	lapsed bool
-	asked  []int64 // the limits of renewals
-	joins  int
-	left   bool
-	wishes []Wish
-	events []tracking.Event
-	file   []Kept // the newest part
-	parts  map[int64][]Kept
-	newest int64
+	mu      sync.Mutex
+	away    error
+	hangs   bool // instead of failing
+	full    error
+	clock   int64
+	lease   int64 // when it was renewed
+	lapsed  bool
+	asked   []int64 // the limits of renewals
+	joins   int
+	left    bool
+	onClock func() // while the clock is read
+	wishes  []Wish
+	events  []tracking.Event
+	file    []Kept // the newest part
+	parts   map[int64][]Kept
+	newest  int64
 }
 
 func (d *cutOff) answers(ctx context.Context) error {
@@ -79,7 +80,12 @@ func (d *cutOff) AppendEvents(ctx context.Context, events []tracking.Event) erro
 	return nil
 }
 
-func (d *cutOff) LeaseClock(ctx context.Context) (int64, error) { return d.clock, d.answers(ctx) }
+func (d *cutOff) LeaseClock(ctx context.Context) (int64, error) {
+	if d.onClock != nil {
+		d.onClock()
+	}
+	return d.clock, d.answers(ctx)
+}
 
 func (d *cutOff) JoinLease(ctx context.Context, _ Holder, before int64) (int64, error) {
 	if err := d.answers(ctx); err != nil {
@@ -235,6 +241,29 @@ func TestASilentDatabase(t *testing.T) {
 		}
 		if limit := d.asked[0]; limit != d.lease+LateAtMost.Milliseconds() {
 			t.Errorf("the renewal may take effect until %d, the lease is of %d", limit, d.lease)
+		}
+	})
+}
+
+// TestNoLeaseIsTakenOverAWish that comes while it is being taken.
+func TestNoLeaseIsTakenOverAWish(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i, d := newTestIntake(t)
+		w := wishOf(1)
+		d.lapsed = true
+		d.onClock = func() {
+			if _, _, err := i.keep(Kept{Wish: &w}); err != nil {
+				t.Error(err)
+			}
+		}
+		i.Round(t.Context())
+		if d.joins != 1 || i.Standing().Joined {
+			t.Error("the lease was taken with a wish in the spool")
+		}
+		d.onClock = nil
+		i.Round(t.Context())
+		if d.joins != 2 || len(d.wishes) != 1 || !i.Standing().Joined {
+			t.Errorf("%d joins, %d wishes", d.joins, len(d.wishes))
 		}
 	})
 }
