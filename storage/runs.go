@@ -352,7 +352,8 @@ func (s *Store) Sweep(ctx context.Context, c dispatcher.Calling) error {
 	return nil
 }
 
-// ringAgain is how long a doorbell that was rung is taken to be heard.
+// ringAgain is how long a doorbell that was rung is taken to be heard. One that
+// was rung in the future, by a clock that was wrong, is taken for not rung.
 const ringAgain = 30_000 // milliseconds
 
 // RingBatches marks batches that are due as rung and returns them. Two
@@ -376,11 +377,11 @@ const notHeld = `exists (select 1 from guard where held_at = 0)`
 func (s *Store) ringBatches(ctx context.Context, due string, channel audience.Channel, limit int) ([]dispatcher.BatchRef, error) {
 	text := `update batches set rung_at = $1 where id in (
 		select b.id from batches b join runs r on r.id = b.run
-		where b.state = 0 and b.channel = $2 and b.rung_at <= $3 and (` + due + `) and ` + notHeld + `
+		where b.state = 0 and b.channel = $2 and (b.rung_at <= $3 or b.rung_at > $5) and (` + due + `) and ` + notHeld + `
 		order by b.not_before, b.id limit $4` + s.d.skipLockedOf("b") + `) returning id, fence, channel`
 	var refs []dispatcher.BatchRef
 	now := s.millis()
-	err := each(ctx, s.write, text, []any{now, string(channel), now - ringAgain, limit}, func(rows *sql.Rows) error {
+	err := each(ctx, s.write, text, []any{now, string(channel), now - ringAgain, limit, now + ringAgain}, func(rows *sql.Rows) error {
 		var r dispatcher.BatchRef
 		err := rows.Scan(&r.ID, &r.Fence, &r.Channel)
 		refs = append(refs, r)
@@ -396,12 +397,12 @@ func (s *Store) ringBatches(ctx context.Context, due string, channel audience.Ch
 // is rung when all its others are planned.
 func (s *Store) RingSlices(ctx context.Context, limit int) ([]dispatcher.SliceRef, error) {
 	text := `select x.run, x.channel, x.slice from slices x join runs r on r.id = x.run
-		where x.planned_at = 0 and x.rung_at <= $1 and r.state in ('sending', 'paused') and ` + notHeld + ` and (not x.closing or
+		where x.planned_at = 0 and (x.rung_at <= $1 or x.rung_at > $3) and r.state in ('sending', 'paused') and ` + notHeld + ` and (not x.closing or
 		not exists (select 1 from slices o where o.run = x.run and o.channel = x.channel and not o.closing and o.planned_at = 0))
 		order by x.run, x.slice limit $2` + s.d.skipLockedOf("x")
 	var refs []dispatcher.SliceRef
 	err := s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		err := each(ctx, tx, text, []any{s.millis() - ringAgain, limit}, func(rows *sql.Rows) error {
+		err := each(ctx, tx, text, []any{s.millis() - ringAgain, limit, s.millis() + ringAgain}, func(rows *sql.Rows) error {
 			var r dispatcher.SliceRef
 			err := rows.Scan(&r.Run, &r.Channel, &r.Slice)
 			refs = append(refs, r)

@@ -235,7 +235,7 @@ func (p *Pool) complain(ctx context.Context, what string, err error) {
 const epochKey = "utskick:epoch"
 
 func (p *Pool) checkEpoch(ctx context.Context) error {
-	fresh, err := p.Redis.client.SetNX(ctx, epochKey, time.Now().UnixMilli(), 0).Result()
+	fresh, err := p.Redis.client.SetNX(ctx, epochKey, failpoint.Now().UnixMilli(), 0).Result()
 	if away := err != nil; away != p.away {
 		p.away = away
 		if away {
@@ -360,7 +360,7 @@ func (p *Pool) enqueue(ctx context.Context, queue, kind string, what task) error
 	}
 	// A task is never retried by asynq: the ledger rings again. The ring's time
 	// is in its id, so that a second ring is another task.
-	id := fmt.Sprintf("%s-%x", payload, time.Now().UnixMilli())
+	id := fmt.Sprintf("%s-%x", payload, failpoint.Now().UnixMilli())
 	_, err = p.client.EnqueueContext(ctx, asynq.NewTask(kind, payload), asynq.Queue(queue), asynq.MaxRetry(0),
 		asynq.TaskID(id), asynq.Timeout(2*longest))
 	if errors.Is(err, asynq.ErrTaskIDConflict) {

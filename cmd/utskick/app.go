@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"time"
 
 	"utskick/audience"
 	"utskick/channels"
 	"utskick/dispatcher"
+	"utskick/internal/failpoint"
 	"utskick/storage"
 	"utskick/suppression"
 	"utskick/tracking"
@@ -61,7 +61,7 @@ func (a *app) readSecret(make bool) (err error) {
 }
 
 func (a *app) storage() storage.Config {
-	return storage.Config{URL: a.cfg.DatabaseURL, DataDir: a.cfg.DataDir, Keyer: a.keyer, Log: a.log}
+	return storage.Config{URL: a.cfg.DatabaseURL, DataDir: a.cfg.DataDir, Keyer: a.keyer, Now: failpoint.Now, Log: a.log}
 }
 
 func (a *app) close() error { return a.store.Close() }
@@ -97,7 +97,7 @@ func (a *app) worker(providers map[audience.Channel]channels.Provider, paced lim
 	w := dispatcher.NewWorker(dispatcher.Config{
 		Ledger: a.store, Library: a.store, Gate: suppression.NewGate(snapshot, suppression.SystemClock), Suppressor: a.register,
 		Providers: providers, Limiters: limiters, Domains: domains, DomainSlots: a.cfg.Concurrency[string(audience.Email)] / 2, Signer: a.signer, PublicURL: a.cfg.PublicURL,
-		Owner: fmt.Sprintf("%s/%d", host, os.Getpid()), Now: time.Now, Log: a.log,
+		Owner: fmt.Sprintf("%s/%d", host, os.Getpid()), Now: failpoint.Now, Log: a.log,
 	})
 	closeAll := func() error {
 		snapshot.Close()

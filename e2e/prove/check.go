@@ -32,6 +32,7 @@ type verdict struct {
 
 	recovered time.Duration
 	problems  []string // each begins with the promise that is broken
+	notes     []string // what was measured
 }
 
 // destination is somebody on a channel.
@@ -220,6 +221,7 @@ func (s *stage) judge() (verdict, error) {
 		return verdict{}, err
 	}
 	v := judge(e)
+	v.notes = s.notes
 	if v.faults, err = s.countFaults(); err == nil && v.faults == 0 && s.row.name != none {
 		err = errors.New("the row proves nothing: its fault never happened")
 	}

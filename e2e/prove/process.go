@@ -100,9 +100,7 @@ func (p *process) pid() (pid int, young bool) {
 
 // frozen reports whether it is stopped: the third field of stat is T (proc(5)).
 func (p *process) frozen() bool {
-	p.mu.Lock()
-	pid := p.cmd.Process.Pid
-	p.mu.Unlock()
+	pid, _ := p.pid()
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	_, after, found := strings.Cut(string(stat), ") ")
 	return err == nil && found && strings.HasPrefix(after, "T")

@@ -7,6 +7,7 @@ import (
 
 	"utskick/dispatcher"
 	"utskick/internal/failpoint"
+	"utskick/internal/testserver"
 )
 
 // row is a fault, and what may follow from it.
@@ -17,6 +18,10 @@ type row struct {
 	env         map[string]string
 	persons     int           // 0: usual
 	every       time.Duration // between two objections; 0: usual
+	// server says how to start a Postgres for this row alone; nil: the lane's.
+	server func(*stage) (testserver.Options, error)
+	// between changes the environment before anything is started.
+	between func(*stage) error
 
 	// arms says which processes have which failpoints; apply does the rest. It
 	// returns when the last fault is over.
@@ -46,7 +51,8 @@ const none = "none"
 
 func rows() []row {
 	all := []row{{name: none, fault: "none; addresses in two spellings", short: []string{postgres, sqlite}, apply: once}}
-	for _, more := range [][]row{kills(), sweeping(), releasing(), freezes(), delays(), operators(), brokers(), databases(), restores(), vendors()} {
+	for _, more := range [][]row{kills(), sweeping(), releasing(), freezes(), delays(), operators(), brokers(), databases(), restores(), vendors(),
+		clocks(), disks(), slowness()} {
 		all = append(all, more...)
 	}
 	return all

@@ -16,6 +16,7 @@ import (
 	"utskick/dispatcher"
 	"utskick/e2e/witness"
 	"utskick/examples"
+	"utskick/internal/testserver"
 )
 
 // stage is what a row is played on: one installation of the product, its
@@ -30,11 +31,15 @@ type stage struct {
 	people   *people
 	witness  witness.Addresses
 	leave    func() error // ends the witness
+	closing  []func() error
 	public   string
 	serve    *process
 	workers  []*process // serve alone on SQLite
 	client   *client
 	launched []string
+	shift    string    // the file that shifts the clock of Postgres
+	proxy    *proxy    // between the product and Postgres
+	notes    []string  // what the row has measured
 	faults   int       // how many were done; kills are counted beside
 	over     time.Time // when the last fault was over
 }
@@ -52,11 +57,20 @@ func (l *lane) run(ctx context.Context, dir string, j job) verdict {
 		s.dir = filepath.Join(l.keep, strings.ReplaceAll(j.String(), "/", "-"))
 	}
 	v, err := s.play()
-	if err != nil {
+	var skipped errSkipped
+	if errors.As(err, &skipped) {
+		v.notes = append(v.notes, "left out: "+skipped.why)
+	} else if err != nil {
 		v.problems = append(v.problems, err.Error())
 	}
 	return v
 }
+
+// errSkipped says what this machine lacks for a row.
+type errSkipped struct{ why string }
+
+// Error implements error.
+func (e errSkipped) Error() string { return e.why }
 
 func (s *stage) play() (v verdict, err error) {
 	if err := s.open(); err != nil {
@@ -180,6 +194,9 @@ func (s *stage) configure() error {
 		"UTSKICK_EMAIL_RATE": "300", "UTSKICK_SMS_RATE": "300", "UTSKICK_PUSH_RATE": "300",
 	}
 	if s.engine == postgres {
+		if err := s.ownServer(); err != nil {
+			return err
+		}
 		if err := s.ready(); err != nil {
 			return err
 		}
@@ -192,6 +209,27 @@ func (s *stage) configure() error {
 	for k, v := range s.row.env {
 		s.env[k] = v
 	}
+	if s.row.between != nil {
+		return s.row.between(s)
+	}
+	return nil
+}
+
+// ownServer starts a Postgres for the row alone, where it needs one.
+func (s *stage) ownServer() error {
+	if s.row.server == nil {
+		return nil
+	}
+	o, err := s.row.server(s)
+	if err != nil {
+		return err
+	}
+	own, err := testserver.StartPostgres(s.ctx, o)
+	if err != nil {
+		return err
+	}
+	s.lane = &lane{options: s.options, postgres: own, redis: s.redis}
+	s.closing = append(s.closing, own.Close)
 	return nil
 }
 
@@ -299,10 +337,14 @@ func (s *stage) close() error {
 			return err
 		}
 	}
-	if s.leave != nil {
-		return s.leave()
+	var err error
+	for _, f := range s.closing {
+		err = errors.Join(err, f())
 	}
-	return nil
+	if s.leave != nil {
+		err = errors.Join(err, s.leave())
+	}
+	return err
 }
 
 // cli runs a command of the product to its end.

@@ -38,6 +38,9 @@ func (t *table) add(j job, v verdict) {
 	t.sends += v.sends
 	fmt.Fprintf(t.out, "| %-*s | %-8s | %6d | %4d | %5d | %10d | %5d | %9d | %4d | %8d | %11d | %7.1f s |\n", t.wide, j.row.fault, j.engine,
 		v.faults, v.runs, v.sends, v.objections, v.duplicates, v.afterAck, v.lost, v.inDoubt, v.unexplained, v.recovered.Seconds())
+	for _, n := range v.notes {
+		fmt.Fprintf(t.out, "    %s: %s\n", j, n)
+	}
 	for _, p := range v.problems {
 		line := fmt.Sprintf("%s: %s", j, p)
 		t.broken = append(t.broken, line)

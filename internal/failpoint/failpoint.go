@@ -8,8 +8,9 @@
 //
 // kill is SIGKILL and stop is SIGSTOP, both to the process itself. @2 means the
 // second time that this process comes by, @2+ the second and every later time;
-// without it, every time. Asked by SIGUSR1, a process of that build also says
-// how many goroutines it has. The harness in e2e/prove uses both.
+// without it, every time. One point is no step: clock=shift:-1h sets the wall
+// clock of the process an hour back. Asked by SIGUSR1, a process of that build
+// also says how many goroutines it has. The harness in e2e/prove uses all three.
 package failpoint
 
 // Name is a point in the protocol.
@@ -38,11 +39,13 @@ const (
 	Acknowledged        Name = "acknowledged"          // the wait is over, the answer is not yet given
 	EventBeforeCommit   Name = "event-before-commit"   // opens, clicks and webhooks are about to be written
 	RunFinishing        Name = "run-finishing"         // about to end the runs that are done
+
+	Clock Name = "clock" // the wall clock is read; it can be shifted, and nothing else
 )
 
 // All lists every point.
 var All = []Name{
 	PlannedBeforeCommit, PlannedAfterCommit, Rung, Prepared, ClaimBeforeCommit, ClaimAnswer, Claimed, Checked, Opened, Allowed, Sent,
 	SettleBeforeCommit, SettleAnswer, Settled, Released, Swept, WishBeforeCommit, WishCommitted, Acknowledged,
-	EventBeforeCommit, RunFinishing,
+	EventBeforeCommit, RunFinishing, Clock,
 }

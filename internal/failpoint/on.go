@@ -50,6 +50,9 @@ func parse(text string) (map[Name]*action, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%q: %w", item, err)
 		}
+		if (Name(name) == Clock) != (a.verb == "shift") {
+			return nil, fmt.Errorf("%q: the clock can be shifted, and nothing else can", item)
+		}
 		all[Name(name)] = a
 	}
 	return all, nil
@@ -72,10 +75,26 @@ func parseAction(text string) (*action, error) {
 		if a.delay, err = time.ParseDuration(delay); err != nil {
 			return nil, err
 		}
+	case "shift":
+		if a.delay, err = time.ParseDuration(delay); err != nil || counted {
+			return nil, errors.New("shift needs a time, and no number")
+		}
 	default:
-		return nil, errors.New("it needs kill, stop, error or delay:TIME")
+		return nil, errors.New("it needs kill, stop, error, delay:TIME or shift:TIME")
 	}
 	return a, nil
+}
+
+// Now is the wall clock, as far off as it was shifted.
+func Now() time.Time {
+	a := actions[Clock]
+	if a == nil {
+		return time.Now()
+	}
+	if a.hits.Add(1) == 1 {
+		fmt.Fprintf(os.Stderr, "failpoint %s: %s by %s\n", Clock, a.verb, a.delay)
+	}
+	return time.Now().Add(a.delay)
 }
 
 // Hit says that the process is at a point.

@@ -54,6 +54,7 @@ func StartPostgres(ctx context.Context, o Options) (*Server, error) {
 	s, err := launch(ctx, databaseURL(superuser, "postgres", dir), dir, program{
 		path:    filepath.Join(bin, "postgres"),
 		args:    postgresArgs(data, dir, o),
+		env:     o.Env,
 		account: account,
 		ready:   "database system is ready to accept connections",
 		stop:    syscall.SIGINT,  // "fast shutdown"

@@ -34,6 +34,8 @@ type Options struct {
 	Durable bool
 	// Settings are further settings of the server, as name=value.
 	Settings []string
+	// Env are further variables of the server's environment, as name=value.
+	Env []string
 }
 
 // Server is a running server and its directory. Its methods are for one
@@ -56,6 +58,7 @@ type Server struct {
 type program struct {
 	path       string
 	args       []string
+	env        []string
 	account    *syscall.Credential // nil: ours
 	ready      string              // it logs this when it takes connections
 	stop, kill syscall.Signal
@@ -85,7 +88,7 @@ func (s *Server) start(ctx context.Context) error {
 	cmd := &exec.Cmd{
 		Path:   s.program.path,
 		Args:   append([]string{s.program.path}, s.program.args...),
-		Env:    environment(),
+		Env:    append(environment(), s.program.env...),
 		Dir:    s.dir,
 		Stdout: log,
 		Stderr: log,
@@ -114,6 +117,14 @@ func (s *Server) start(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("%s does not take connections yet: %w; it said:\n%s", s.program.path, context.Cause(ctx), log)
 	}
+}
+
+// PID is the number of the running server's process.
+func (s *Server) PID() int { return s.process.Pid }
+
+// RunAs makes a command run as whoever the server runs as.
+func (s *Server) RunAs(cmd *exec.Cmd) {
+	cmd.Dir, cmd.SysProcAttr = "/", &syscall.SysProcAttr{Credential: s.program.account}
 }
 
 // Stop ends the server as its operator would, and keeps its data.

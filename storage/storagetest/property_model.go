@@ -378,10 +378,13 @@ func (w *model) evidence(group int64, sent []dispatcher.Message) {
 	}
 }
 
+// heard says whether a ring of then is taken to be heard.
+func (w *model) heard(rung int64) bool { return rung > w.now()-30_000 && rung <= w.now()+30_000 }
+
 // mayRing says whether a batch is due for a doorbell.
 func (w *model) mayRing(b *modelBatch, ended bool) bool {
 	r := w.run(b.Run)
-	if b.State != ready || b.Rung > w.now()-30_000 {
+	if b.State != ready || w.heard(b.Rung) {
 		return false
 	}
 	late := r.sendBy.UnixMilli() < w.now()

@@ -184,7 +184,7 @@ func (m *machine) ringSlices() []*sliceRow {
 	m.must(err)
 	var rung []*sliceRow
 	for _, s := range m.slices {
-		if m.mayPlan(s) && s.Rung <= m.now()-30_000 {
+		if m.mayPlan(s) && !m.heard(s.Rung) {
 			rung = append(rung, s)
 			s.Rung = m.now()
 		}

@@ -44,6 +44,7 @@ func Run(t *testing.T, e Engine) {
 		{"a run is planned once, everybody in one place", planning},
 		{"locales find the longest tag of the template", languagesByLocale},
 		{"an ended run's batches are rung for whoever can close them", ringEnded},
+		{"a ring by a clock that was ahead is none", ringsInTheFuture},
 		{"the closing slice adds whoever moved", closingSlice},
 		{"a batch is claimed once", claimOnce},
 		{"a run that is not sending or was edited is not claimed", claimNeedsRun},
