@@ -32,6 +32,7 @@ type row struct {
 	ends    string   // the promise that is broken when a run does not end
 	away    bool     // commands fail while the fault lasts
 	cancels bool
+	ownWay  bool // serve has a way of its own to Postgres
 	refuses bool
 }
 
@@ -51,7 +52,7 @@ const none = "none"
 
 func rows() []row {
 	all := []row{{name: none, fault: "none; addresses in two spellings", short: []string{postgres, sqlite}, apply: once}}
-	for _, more := range [][]row{kills(), sweeping(), releasing(), freezes(), delays(), operators(), brokers(), databases(), restores(), vendors(),
+	for _, more := range [][]row{kills(), sweeping(), releasing(), freezes(), delays(), operators(), brokers(), databases(), cutOffs(), restores(), vendors(),
 		clocks(), disks(), slowness()} {
 		all = append(all, more...)
 	}

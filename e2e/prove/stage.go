@@ -33,6 +33,7 @@ type stage struct {
 	leave    func() error // ends the witness
 	closing  []func() error
 	public   string
+	way      *testserver.Way // of serve to Postgres, where it has its own
 	serve    *process
 	workers  []*process // serve alone on SQLite
 	client   *client
@@ -205,6 +206,11 @@ func (s *stage) configure() error {
 			return err
 		}
 		s.env["UTSKICK_DATABASE_URL"], s.env["UTSKICK_REDIS_URL"] = url, s.redis.URL
+		if s.row.ownWay {
+			if s.way, err = testserver.StartWay(s.ctx, url); err != nil {
+				return err
+			}
+		}
 	}
 	for k, v := range s.row.env {
 		s.env[k] = v
@@ -276,7 +282,11 @@ func (s *stage) process(name string, arms []string, args ...string) *process {
 		if arm != "" {
 			more = append(more, "UTSKICK_FAILPOINTS="+arm)
 		}
-		cmd := command(context.WithoutCancel(s.ctx), s.binary, s.environment(more...), args...)
+		env := s.environment(more...)
+		if s.way != nil && name == "serve" {
+			env = append(env, "UTSKICK_DATABASE_URL="+s.way.URL) // the last one counts
+		}
+		cmd := command(context.WithoutCancel(s.ctx), s.binary, env, args...)
 		cmd.Stderr = log
 		return cmd, cmd.Start()
 	}}
@@ -330,6 +340,11 @@ func (s *stage) startClient() error {
 func (s *stage) close() error {
 	if s.serve != nil {
 		s.end()
+	}
+	if s.way != nil {
+		if err := s.way.Close(); err != nil {
+			return err
+		}
 	}
 	if s.client != nil {
 		s.client.end()

@@ -44,7 +44,8 @@ type client struct {
 // the one before.
 func (c *client) start(ctx context.Context) {
 	ctx, c.stop = context.WithCancel(ctx)
-	c.http = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 16}}
+	c.http = &http.Client{Timeout: 20 * time.Second, // longer than it takes to acknowledge without the database
+		Transport: &http.Transport{MaxIdleConnsPerHost: 16}}
 	rand.Shuffle(len(c.links), func(i, j int) { c.links[i], c.links[j] = c.links[j], c.links[i] })
 	c.wg.Go(func() {
 		tick := time.NewTicker(c.gap)
