@@ -99,11 +99,16 @@ func (c *clock) take() (since time.Duration) {
 	return since
 }
 
+// mostHeld bounds how long an answer is held. One that took longer had waited for
+// a lock, and whoever is held while it has a lock makes others wait: multiplied,
+// such waits would grow without end, which those of a slow database do not.
+const mostHeld = 100 * time.Millisecond
+
 // hold is how long an answer is held back that took so long.
 func (p *proxy) hold(took time.Duration) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return max(p.least, time.Duration(p.times-1)*took)
+	return max(p.least, min(mostHeld, time.Duration(p.times-1)*took))
 }
 
 func (p *proxy) note(took time.Duration) {
