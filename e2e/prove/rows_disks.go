@@ -6,13 +6,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"utskick/e2e/witness"
+	"utskick/suppression"
 )
 
 // disks are disks that are full: RLIMIT_FSIZE (setrlimit(2)) makes every write
@@ -62,17 +64,29 @@ func fillSQLite(s *stage) error {
 	return nil
 }
 
-// wasFull says whether anything could be written, by an unsubscribe that the
-// client has not been able to make.
+// wasFull says whether the database could be written to, by an unsubscribe that
+// was refused, or that waits for its acknowledgement from the spool: that is
+// longer than any other does.
 func (s *stage) wasFull() error {
 	wishes, err := readWishes(s.file("wishes.ndjson"))
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(wishes, func(w wish) bool { return w.Event == refused }) {
-		return errors.New("the row proves nothing: every objection could be written to the full disk")
+	waiting := map[string]int64{}
+	for _, w := range wishes {
+		if w.Event == refused {
+			return nil
+		}
+		if delete(waiting, w.To); w.Event == asked {
+			waiting[w.To] = w.At
+		}
 	}
-	return nil
+	for _, since := range waiting {
+		if time.Duration(witness.Now()-since) > suppression.WaitAtMost {
+			return nil
+		}
+	}
+	return errors.New("the row proves nothing: every objection could be written to the full disk")
 }
 
 // fillPostgres lets the files of Postgres, its log of transactions among them,
