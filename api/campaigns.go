@@ -50,6 +50,8 @@ func (o *operator) registerCampaigns() {
 		"Makes its run, with the newest version of each template. A campaign is launched once; one whose run was cancelled may be launched again."), o.launchCampaign)
 	huma.Register(o.api, operation(http.MethodPost, "/v1/campaigns/{name}/pause", "pause-campaign", campaignsTag, "Pause a run",
 		"Calls that were begun end within seconds, and no new one begins."), o.pauseCampaign)
+	huma.Register(o.api, operation(http.MethodPost, "/v1/campaigns/{name}/edit", "edit-campaign", campaignsTag, "Change what a paused run says, or until when",
+		"Also of a run that has not begun. Who is in its audience never changes; what was sent stays as it was."), o.editCampaign)
 	huma.Register(o.api, operation(http.MethodPost, "/v1/campaigns/{name}/resume", "resume-campaign", campaignsTag, "Let a paused run go on", ""), o.resumeCampaign)
 	huma.Register(o.api, operation(http.MethodPost, "/v1/campaigns/{name}/cancel", "cancel-campaign", campaignsTag, "Cancel a run",
 		"Whoever has no outcome yet is skipped. What was sent cannot be called back."), o.cancelCampaign)
@@ -192,6 +194,27 @@ func (o *operator) pauseCampaign(ctx context.Context, in *struct {
 const noRun = "campaign with this name, or no run of it"
 
 const pausedByHand = "paused by an operator"
+
+type editFields struct {
+	Channels []channelField `json:"channels,omitempty" maxItems:"3" doc:"Templates to go on with; a channel that is not named keeps its version"`
+	Due      time.Time      `json:"due_at,omitzero" doc:"When to begin; only of a run that has not begun"`
+	SendBy   time.Time      `json:"send_by,omitzero" doc:"When to begin no send any more"`
+}
+
+func (o *operator) editCampaign(ctx context.Context, in *struct {
+	Name string `path:"name" doc:"Name of the campaign"`
+	Body editFields
+}) (*runAnswer, error) {
+	edit := dispatcher.Edit{Due: in.Body.Due, SendBy: in.Body.SendBy}
+	for _, ch := range in.Body.Channels {
+		edit.Channels = append(edit.Channels, dispatcher.CampaignChannel{Channel: ch.Channel, Template: ch.Template})
+	}
+	if edit.IsZero() {
+		return nil, invalid(Violation{Field: "body", Rule: dispatcher.ErrNoEdit.Error()})
+	}
+	run, err := o.c.Store.EditRun(ctx, in.Name, edit)
+	return o.changed(ctx, "edit", in.Name, run, err)
+}
 
 func (o *operator) resumeCampaign(ctx context.Context, in *campaignPath) (*runAnswer, error) {
 	run, err := o.c.Store.Resume(ctx, in.Name)

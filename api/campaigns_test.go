@@ -121,6 +121,8 @@ func TestTheLifeOfACampaign(t *testing.T) {
 		{"pause", `{"reason":"wrong price"}`, "paused", "wrong price"},
 		{"resume", "", "sending", ""},
 		{"pause", "", "paused", "paused by an operator"},
+		{"edit", `{"channels":[{"channel":"email","template":"host"}],"send_by":"2026-12-02T20:00:00Z"}`, "sending", ""},
+		{"pause", "", "paused", "paused by an operator"},
 		{"cancel", "", "cancelled", ""},
 	} {
 		a := s.as(s.marketer, http.MethodPost, at+"/"+step.action, step.body)

@@ -46,6 +46,7 @@ type memory struct {
 	lookups   int            // of keys
 	instances []suppression.Instance
 	holds     []dispatcher.ChannelHold
+	edit      dispatcher.Edit
 	audits    []string
 	reads     int // of groups and links
 	hold      dispatcher.Hold
@@ -359,6 +360,11 @@ func (m *memory) change(campaign string, to dispatcher.RunState, reason string) 
 
 func (m *memory) Pause(_ context.Context, campaign, reason string) (dispatcher.Run, error) {
 	return m.change(campaign, dispatcher.Paused, reason)
+}
+
+func (m *memory) EditRun(_ context.Context, campaign string, e dispatcher.Edit) (dispatcher.Run, error) {
+	m.edit = e
+	return m.change(campaign, dispatcher.Sending, "") // so that a test sees that it was done
 }
 
 func (m *memory) Resume(_ context.Context, campaign string) (dispatcher.Run, error) {

@@ -74,6 +74,7 @@ type Campaigns interface {
 	LaunchRun(ctx context.Context, campaign string, l dispatcher.Launch) (dispatcher.Run, error)
 	LatestRun(ctx context.Context, campaign string) (dispatcher.Run, error)
 	Pause(ctx context.Context, campaign, reason string) (dispatcher.Run, error)
+	EditRun(ctx context.Context, campaign string, e dispatcher.Edit) (dispatcher.Run, error)
 	Resume(ctx context.Context, campaign string) (dispatcher.Run, error)
 	Cancel(ctx context.Context, campaign string) (dispatcher.Run, error)
 	// Resend and WriteOff decide on those in doubt, and return how many they are.

@@ -83,6 +83,9 @@ type Claim struct {
 	Owner   string
 	From    audience.Key
 	Through audience.Key
+	// Template is the version that is sent, kept with the call: a later edit of
+	// the run does not change what was said.
+	Template int64
 }
 
 // Exception is a member whose outcome differs from what its batch says of it.

@@ -220,14 +220,15 @@ func (s *Store) Claim(ctx context.Context, c dispatcher.Claim) error {
 			if err := exactlyOne(res, err, dispatcher.ErrNotClaimed); err != nil {
 				return err
 			}
-			const call = `insert into calls (batch, fence, k_from, k_to, t0, claim_ver) select $1, $2, $3, $4, $5, ver from suppression_head`
-			_, err = tx.ExecContext(ctx, call, c.Batch, c.Fence+1, keyArg(c.From), keyArg(c.Through), now)
+			const call = `insert into calls (batch, fence, k_from, k_to, t0, claim_ver, template) select $1, $2, $3, $4, $5, ver, $6 from suppression_head`
+			_, err = tx.ExecContext(ctx, call, c.Batch, c.Fence+1, keyArg(c.From), keyArg(c.Through), now, c.Template)
 			return err
 		})
 	} else {
 		// The same in one statement, and so in one commit.
 		both := `with claimed as (` + claim + ` returning id, fence)
-			insert into calls (batch, fence, k_from, k_to, t0, claim_ver) select c.id, c.fence, ` + q.arg(keyArg(c.From)) + `, $4, $3, h.ver from claimed c, suppression_head h`
+			insert into calls (batch, fence, k_from, k_to, t0, claim_ver, template)
+			select c.id, c.fence, ` + q.arg(keyArg(c.From)) + `, $4, $3, h.ver, ` + q.arg(c.Template) + ` from claimed c, suppression_head h`
 		res, failed := s.write.ExecContext(context.WithoutCancel(ctx), both, q.args...)
 		err = exactlyOne(res, failed, dispatcher.ErrNotClaimed)
 	}

@@ -46,9 +46,10 @@ func (s *Store) communications(ctx context.Context, contact int64, ks []audience
 	text := fmt.Sprintf(`select m.grp, m.k, camp.name, g.run, g.channel, t.name, t.version, g.language, coalesce(m.code, 0), coalesce(m.cause, ''),
 		coalesce(m.provider_id, cl.provider_id, ''), coalesce(cl.message_ids, ''), coalesce(cl.t0, 0), coalesce(cl.suppression_ver, 0), b.last_k is not null and m.k <= b.last_k
 		from %s join groups g on true join members m on m.grp = g.id and m.k = u.k and m.contact = %s
-		join runs r on r.id = g.run join campaigns camp on camp.id = r.campaign join templates t on t.id = g.template
+		join runs r on r.id = g.run join campaigns camp on camp.id = r.campaign
 		join batches b on b.grp = g.id and m.k between b.k_lo and b.k_hi
-		left join calls cl on cl.batch = b.id and cl.suppression_ver is not null and (cl.k_from is null or m.k > cl.k_from) and m.k <= cl.k_to`,
+		left join calls cl on cl.batch = b.id and cl.suppression_ver is not null and (cl.k_from is null or m.k > cl.k_from) and m.k <= cl.k_to
+		join templates t on t.id = coalesce(nullif(cl.template, 0), g.template)`,
 		q.table("u", keys("k", ks)), q.arg(contact))
 	var all []dispatcher.Communication
 	places := map[place]int{}

@@ -53,6 +53,9 @@ type halving struct {
 // DecidePiece implements [dispatcher.Ledger].
 func (s *Store) DecidePiece(ctx context.Context, b dispatcher.Batch, reason string) (held bool, err error) {
 	err = s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if err := s.keepSending(ctx, tx, b.Run); err != nil {
+			return err
+		}
 		h, err := s.lockHalving(ctx, tx, b)
 		switch {
 		case err != nil:
@@ -74,6 +77,18 @@ func (s *Store) DecidePiece(ctx context.Context, b dispatcher.Batch, reason stri
 		return false, fmt.Errorf("decide on batch %d, whose call was refused: %w", b.ID, err)
 	}
 	return held, nil
+}
+
+// keepSending keeps a run from being paused or edited until the transaction ends.
+func (s *Store) keepSending(ctx context.Context, tx *sql.Tx, run int64) error {
+	var state dispatcher.RunState
+	if err := tx.QueryRowContext(ctx, `select r.state from runs r where r.id = $1`+s.d.sharedOf("r"), run).Scan(&state); err != nil {
+		return err
+	}
+	if state != dispatcher.Sending {
+		return dispatcher.ErrNotClaimed
+	}
+	return nil
 }
 
 // lockHalving keeps the pieces as they are until the transaction ends.

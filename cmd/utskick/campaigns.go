@@ -17,6 +17,7 @@ type campaignsCommand struct {
 	Create campaignCreate `cmd:"" help:"Create a campaign."`
 	Launch campaignLaunch `cmd:"" help:"Launch a campaign, now or at an instant."`
 	Pause  campaignPause  `cmd:"" help:"Stop a running campaign; it can be resumed."`
+	Edit   campaignEdit   `cmd:"" help:"Change what a paused campaign says, or until when."`
 	Resume campaignResume `cmd:"" help:"Let a paused campaign go on."`
 	Cancel campaignCancel `cmd:"" help:"End a campaign; whoever was not sent to is skipped."`
 	Report campaignReport `cmd:"" help:"Tell what became of everybody."`
@@ -35,13 +36,7 @@ type campaignCreate struct {
 }
 
 func (c campaignCreate) Run(sh *shell) error {
-	campaign := dispatcher.Campaign{Name: c.Name, Sender: c.Sender, Topic: c.Topic}
-	for _, ch := range []dispatcher.CampaignChannel{{Channel: audience.Email, Template: c.Email},
-		{Channel: audience.SMS, Template: c.SMS}, {Channel: audience.Push, Template: c.Push}} {
-		if ch.Template != "" {
-			campaign.Channels = append(campaign.Channels, ch)
-		}
-	}
+	campaign := dispatcher.Campaign{Name: c.Name, Sender: c.Sender, Topic: c.Topic, Channels: templatesOf(c.Email, c.SMS, c.Push)}
 	if err := campaign.Validate(); err != nil {
 		return misuse{err}
 	}
@@ -52,6 +47,17 @@ func (c campaignCreate) Run(sh *shell) error {
 		}
 		return sh.print(created, "Campaign %q is created. Launch it with: utskick campaigns launch %q", created.Name, created.Name)
 	})
+}
+
+// templatesOf lists the channels for which a template is named.
+func templatesOf(email, sms, push string) (named []dispatcher.CampaignChannel) {
+	for _, ch := range []dispatcher.CampaignChannel{{Channel: audience.Email, Template: email},
+		{Channel: audience.SMS, Template: sms}, {Channel: audience.Push, Template: push}} {
+		if ch.Template != "" {
+			named = append(named, ch)
+		}
+	}
+	return named
 }
 
 type campaignLaunch struct {
@@ -94,6 +100,32 @@ type campaignPause struct {
 
 func (c campaignPause) Run(sh *shell) error {
 	return sh.change(func(a *app) (dispatcher.Run, error) { return a.store.Pause(sh.ctx, c.Name, c.Reason) })
+}
+
+type campaignEdit struct {
+	Name   string    `arg:"" help:"Name of the campaign."`
+	Email  string    `help:"Template to go on with by e-mail, in its newest version." placeholder:"TEMPLATE"`
+	SMS    string    `help:"The same by SMS." name:"sms" placeholder:"TEMPLATE"`
+	Push   string    `help:"The same by push." placeholder:"TEMPLATE"`
+	At     time.Time `help:"When to begin, if it has not begun."`
+	SendBy time.Time `help:"When to give up on whoever was not sent to."`
+}
+
+func (c campaignEdit) Run(sh *shell) error {
+	edit := dispatcher.Edit{Channels: templatesOf(c.Email, c.SMS, c.Push), Due: c.At, SendBy: c.SendBy}
+	if edit.IsZero() {
+		return misuse{dispatcher.ErrNoEdit}
+	}
+	return sh.with(func(a *app) error {
+		run, err := a.store.EditRun(sh.ctx, c.Name, edit)
+		if err != nil {
+			return err
+		}
+		if err := a.store.Audit(sh.ctx, "command line", "campaigns edit", c.Name, fmt.Sprintf("run %d, rev %d", run.ID, run.Rev)); err != nil {
+			return err
+		}
+		return sh.print(run, "Run %d is edited, and %s.", run.ID, run.State)
+	})
 }
 
 type campaignResume struct {

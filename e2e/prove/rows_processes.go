@@ -130,7 +130,7 @@ func operators() []row {
 				return s.flushing(300*time.Millisecond, 12)
 			}},
 		{name: "cancel", fault: "cancelled while it sends; no start 3 s later", cancels: true, ends: "P6", persons: 2400, apply: cancel},
-		{name: "pause-resume-cancel", fault: "random pause, resume and cancel", cancels: true, ends: "P6", apply: meddle},
+		{name: "pause-resume-cancel", fault: "random pause, edit, resume and cancel", cancels: true, ends: "P6", apply: meddle},
 	}
 }
 
@@ -154,7 +154,7 @@ func sigterm(s *stage) error {
 	return nil
 }
 
-// meddle pauses and resumes one run at random, and cancels another.
+// meddle pauses, edits and resumes one run at random, and cancels another.
 func meddle(s *stage) error {
 	first, err := s.launch()
 	if err != nil {
@@ -168,8 +168,14 @@ func meddle(s *stage) error {
 		time.Sleep(time.Duration(100+rand.N(600)) * time.Millisecond)
 		verb := []string{"pause", "resume"}[i%2]
 		// The run may have ended: then there is nothing to pause.
-		if _, err := s.cli("campaigns", verb, first); err == nil {
-			s.faults++
+		if _, err := s.cli("campaigns", verb, first); err != nil {
+			continue
+		}
+		s.faults++
+		if verb == "pause" {
+			if err := s.edit(first); err != nil {
+				return err
+			}
 		}
 	}
 	_, _ = s.cli("campaigns", "resume", first) // unless it runs already
@@ -177,6 +183,25 @@ func meddle(s *stage) error {
 		s.faults++
 	}
 	s.over = time.Now()
+	return nil
+}
+
+// edit lets a paused run go on with a new version of its templates, once the
+// calls that were begun have ended.
+func (s *stage) edit(name string) error {
+	args := []string{"campaigns", "edit", name, "--send-by", time.Now().Add(time.Hour).Format(time.RFC3339)}
+	for _, ch := range channelNames {
+		if err := s.feed(name+"-"+ch+".json", template(name, ch), "templates", "save"); err != nil {
+			return err
+		}
+		args = append(args, "--"+ch, name+"-"+ch)
+	}
+	var last error
+	err := s.eventually("a run is edited", func() bool { _, last = s.cli(args...); return last == nil })
+	if err != nil {
+		return fmt.Errorf("%w: %w", err, last)
+	}
+	s.faults++
 	return nil
 }
 

@@ -56,6 +56,8 @@ func Run(t *testing.T, e Engine) {
 		{"a call that is refused in all its parts fails nobody", refusedThroughout},
 		{"a channel is held until an operator releases it", heldChannel},
 		{"a run is cancelled while its channel is held", cancelledWhileHeld},
+		{"a paused run is edited, and whoever is left gets the new content", editingAPause},
+		{"an edit that does not fit is refused", editsThatDoNotFit},
 		{"a mail domain with a limit is sent to at its pace", domainsHaveLanes},
 		{"a swept claim is in doubt, and late evidence is taken", sweeping},
 		{"cancelling skips the rest", cancelling},

@@ -209,6 +209,7 @@ create table calls (
     k_to            bytea  not null,
     t0              bigint not null,
     claim_ver       bigint not null, -- of the suppressions, when the claim was made
+    template        bigint not null default 0, -- the version that it sent
     suppression_ver bigint, -- at the check, which is later
     provider_id     text, -- of the call
     message_ids     text, -- of its messages, where each has one: a line "key id" each

@@ -206,6 +206,7 @@ create table calls (
     k_to            blob  not null,
     t0              integer not null,
     claim_ver       integer not null, -- of the suppressions, when the claim was made
+    template        integer not null default 0, -- the version that it sent
     suppression_ver integer, -- at the check, which is later
     provider_id     text, -- of the call
     message_ids     text, -- of its messages, where each has one: a line "key id" each
