@@ -51,6 +51,11 @@ type Config struct {
 	// there is no outbox, and no page for it.
 	OutboxDir string
 
+	// Hooks take what providers tell, by the path below /hooks/. HookCounts
+	// counts it; nil: nobody reads the count.
+	Hooks      map[string]Hook
+	HookCounts *prometheus.CounterVec
+
 	Queues  http.Handler                // the queue dashboard, rooted at /ops/queues; nil: none
 	Metrics prometheus.Gatherer         // nil: no /metrics
 	Redis   func(context.Context) error // asks whether Redis answers; nil: there is none
@@ -67,6 +72,9 @@ func (c *Config) check() error {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.HookCounts == nil {
+		c.HookCounts = NewHookCounts()
 	}
 	switch {
 	case c.Store == nil || c.Keys == nil || c.Register == nil || c.Contacts == nil || c.Keyer == nil || c.Signer == nil:

@@ -434,6 +434,15 @@ func (m *memory) AppendEvent(_ context.Context, e tracking.Event) error {
 	return m.down
 }
 
+func (m *memory) AppendEvents(ctx context.Context, events []tracking.Event) error {
+	for _, e := range events {
+		if err := m.AppendEvent(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (m *memory) Instances(context.Context) ([]suppression.Instance, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -48,6 +48,8 @@ func (p *public) route(w http.ResponseWriter, r *http.Request) {
 		p.opened(w, r, token)
 	case "c":
 		p.clicked(w, r, token)
+	case "hooks":
+		p.hook(w, r, token)
 	case "robots.txt":
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = w.Write([]byte("User-agent: *\nDisallow: /\n"))

@@ -98,4 +98,6 @@ type Messages interface {
 	// AppendEvent returns when the event is durable. An event that is already
 	// there changes nothing.
 	AppendEvent(ctx context.Context, e tracking.Event) error
+	// AppendEvents does so for all of them, or for none.
+	AppendEvents(ctx context.Context, events []tracking.Event) error
 }

@@ -37,6 +37,8 @@ const (
 	CauseRender   Cause = "render"    // the template could not be filled for this contact
 	CauseRefused  Cause = "refused"   // the provider refuses this recipient
 	CauseTooLarge Cause = "too_large" // the message is over the provider's size limit
+	// The provider took the message and says that it will not send it, of somebody in doubt.
+	CauseDropped Cause = "dropped"
 	// An operator gave up on somebody in doubt.
 	CauseWrittenOff Cause = "written_off"
 
@@ -61,7 +63,7 @@ func Causes() map[Code][]Cause {
 	withheld = append(withheld, Cause(suppression.NoBasis))
 	return map[Code][]Cause{
 		Suppressed: withheld,
-		Failed:     {CauseExpired, CauseRender, CauseRefused, CauseTooLarge, CauseWrittenOff},
+		Failed:     {CauseExpired, CauseRender, CauseRefused, CauseTooLarge, CauseDropped, CauseWrittenOff},
 		InDoubt:    {CauseNoAnswer, CauseServer, CauseWorkerLost, CauseRestored},
 		Skipped:    {CauseNoAddress, CauseAddressChanged, CauseCancelled},
 	}

@@ -35,16 +35,26 @@ type ChannelReport struct {
 	// Resent counts those among Sent who were sent to again at an operator's
 	// word, after they had been in doubt.
 	Resent int64 `json:"resent,omitempty"`
+	// InDoubtFinal counts those in doubt whom no provider is asked for any more:
+	// their claim is [LookUpFor] ago. Evidence that comes by itself still counts.
+	InDoubtFinal int64 `json:"in_doubt_final"`
+	// Resolved counts those who were in doubt until evidence came: a late answer,
+	// a webhook or a look-up.
+	Resolved int64 `json:"resolved"`
 	// Causes counts members by code and cause.
 	Causes map[string]map[string]int64 `json:"causes"`
 
-	// What happened to the messages afterwards. Opened and Clicked count
-	// persons; clicks that name no person are counted each.
+	// What happened to the messages afterwards, in persons; clicks that name no
+	// person are counted each.
 	Delivered    int64 `json:"delivered"`
 	Bounced      int64 `json:"bounced"`
+	Complained   int64 `json:"complained"`
 	Opened       int64 `json:"opened"`
 	Clicked      int64 `json:"clicked"`
 	Unsubscribed int64 `json:"unsubscribed"`
+	// Events counts the persons of every type of event, those without a field of
+	// their own included.
+	Events map[string]int64 `json:"events,omitempty"`
 }
 
 // ChannelHold says why nothing is sent by a channel.

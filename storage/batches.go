@@ -294,7 +294,7 @@ func (s *Store) LateStarts(ctx context.Context, batch, fence int64, n int) error
 // Settle implements [dispatcher.Ledger].
 func (s *Store) Settle(ctx context.Context, m dispatcher.Settlement) (p dispatcher.Progress, err error) {
 	failpoint.Hit(failpoint.SettleBeforeCommit)
-	if s.d.embedded() || len(m.Moves) > 0 {
+	if s.d.embedded() || len(m.Moves) > 0 || len(inDoubt(m)) > 0 {
 		p.Done, err = s.settleInSteps(ctx, m)
 	} else {
 		p.Done, err = s.settleAtOnce(ctx, m)
@@ -310,7 +310,13 @@ func (s *Store) Settle(ctx context.Context, m dispatcher.Settlement) (p dispatch
 }
 
 func (s *Store) settleInSteps(ctx context.Context, m dispatcher.Settlement) (done bool, err error) {
+	doubtful := inDoubt(m)
 	err = s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if len(doubtful) > 0 {
+			if err := s.lockDoubt(ctx, tx); err != nil {
+				return err
+			}
+		}
 		if err := s.writeExceptions(ctx, tx, m.Group, m.Exceptions); err != nil {
 			return err
 		}
@@ -324,7 +330,10 @@ func (s *Store) settleInSteps(ctx context.Context, m dispatcher.Settlement) (don
 		}
 		const call = `update calls set suppression_ver = $1, provider_id = nullif($2, ''), message_ids = nullif($3, '') where batch = $4 and fence = $5`
 		_, err = tx.ExecContext(ctx, call, m.Version, m.ProviderID, packMessageIDs(m.Messages), m.Batch, m.Fence)
-		return err
+		if err != nil || len(doubtful) == 0 {
+			return err
+		}
+		return s.doubted(ctx, tx, m.Batch, m.Group, doubtful[0], doubtful[len(doubtful)-1])
 	})
 	return done, err
 }
@@ -458,38 +467,4 @@ func (s *Store) CloseRest(ctx context.Context, b dispatcher.Batch, code dispatch
 		return fmt.Errorf("close batch %d: %w", b.ID, err)
 	}
 	return nil
-}
-
-// Evidence implements [dispatcher.Ledger].
-func (s *Store) Evidence(ctx context.Context, group int64, sent []dispatcher.Message) error {
-	if len(sent) == 0 {
-		return nil
-	}
-	ks, ids := make([]audience.Key, len(sent)), make([]string, len(sent))
-	for i, m := range sent {
-		ks[i], ids[i] = m.Key, m.ProviderID
-	}
-	return s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		q := s.query()
-		from, picked := s.d.members(q, group, keys("k", ks), texts("pid", ids))
-		text := fmt.Sprintf(`update members set code = %d, cause = null, provider_id = nullif(u.pid, '') from %s where %s and members.code = %d
-			returning members.k`, dispatcher.Sent, from, picked, dispatcher.InDoubt)
-		var changed []audience.Key
-		err := each(ctx, tx, text, q.args, func(rows *sql.Rows) error {
-			var k audience.Key
-			err := rows.Scan(&k)
-			changed = append(changed, k)
-			return err
-		})
-		if err != nil || len(changed) == 0 {
-			return err
-		}
-		q = s.query()
-		g, table := q.arg(group), q.table("u", keys("k", changed))
-		text = fmt.Sprintf(`update batches set sent = sent + x.n, in_doubt = in_doubt - x.n from
-			(select b.id, count(*) as n from batches b join %s on b.grp = %s and u.k between b.k_lo and b.k_hi group by b.id) x
-			where batches.id = x.id`, table, g)
-		_, err = tx.ExecContext(ctx, text, q.args...)
-		return err
-	})
 }

@@ -49,6 +49,9 @@ func (s *Store) resolveDoubt(ctx context.Context, campaign, what string,
 			break
 		}
 		err = s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+			if err := s.lockDoubt(ctx, tx); err != nil {
+				return err
+			}
 			done, err := resolve(ctx, tx, b)
 			n += done
 			return err

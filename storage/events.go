@@ -1,9 +1,11 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"time"
 
 	"utskick/audience"
@@ -37,7 +39,8 @@ func (s *Store) AppendEvent(_ context.Context, e tracking.Event) error {
 	return err
 }
 
-// AppendEvents appends events in one transaction.
+// AppendEvents returns when all of the events are durable, or none is. Those that
+// are already there change nothing.
 func (s *Store) AppendEvents(ctx context.Context, events []tracking.Event) error {
 	err := s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		failpoint.Hit(failpoint.EventBeforeCommit)
@@ -51,13 +54,35 @@ func (s *Store) AppendEvents(ctx context.Context, events []tracking.Event) error
 
 const millisADay = 24 * 60 * 60 * 1000
 
-// insertEvents writes events in one statement. Run, channel and contact come
-// from the ledger; an event of a group that is not there is left out, as it is
-// not one of this database's.
+// insertEvents writes events, and takes those in doubt for sent whom one of them
+// proves sent. Two transactions with the same events write them in the same
+// order, so that none waits for the other in a circle.
 func (s *Store) insertEvents(ctx context.Context, tx *sql.Tx, events []tracking.Event) error {
 	if len(events) == 0 {
 		return nil
 	}
+	said := saying{}
+	for _, e := range events {
+		said.add(place{e.Group, e.Key}, e.Type)
+	}
+	if err := s.keepDoubtOut(ctx, tx, said); err != nil {
+		return err
+	}
+	events = slices.SortedFunc(slices.Values(events), func(a, b tracking.Event) int {
+		return cmp.Or(cmp.Compare(millisOf(a.At)/millisADay, millisOf(b.At)/millisADay), cmp.Compare(a.Dedupe, b.Dedupe))
+	})
+	for part := range slices.Chunk(events, suppression.ImportSize) {
+		if err := s.insertPart(ctx, tx, part); err != nil {
+			return fmt.Errorf("write events: %w", err)
+		}
+	}
+	return s.resolveBy(ctx, tx, said)
+}
+
+// insertPart writes events in one statement. Run, channel and contact come from
+// the ledger; an event of a group that is not there is left out, as it is not
+// one of this database's.
+func (s *Store) insertPart(ctx context.Context, tx *sql.Tx, events []tracking.Event) error {
 	n := len(events)
 	days, ats, groups, links := make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n)
 	dedupes, types, ks := make([]string, n), make([]string, n), make([]audience.Key, n)
@@ -70,11 +95,9 @@ func (s *Store) insertEvents(ctx context.Context, tx *sql.Tx, events []tracking.
 	text := fmt.Sprintf(`insert into events (day, dedupe, at, type, run, grp, channel, k, contact, link)
 		select u.day, u.dedupe, u.at, u.type, g.run, g.id, g.channel, u.k,
 		(select m.contact from members m where m.grp = g.id and m.k = u.k), nullif(u.link, 0)
-		from %s join groups g on g.id = u.grp where true on conflict (day, dedupe) do nothing`,
+		from %s join groups g on g.id = u.grp where true order by u.day, u.dedupe on conflict (day, dedupe) do nothing`,
 		q.table("u", ints("day", days), texts("dedupe", dedupes), ints("at", ats), texts("type", types),
 			ints("grp", groups), keys("k", ks), ints("link", links)))
-	if _, err := tx.ExecContext(ctx, text, q.args...); err != nil {
-		return fmt.Errorf("write events: %w", err)
-	}
-	return nil
+	_, err := tx.ExecContext(ctx, text, q.args...)
+	return err
 }

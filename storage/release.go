@@ -150,6 +150,9 @@ func (s *Store) doubtRun(ctx context.Context, run int64) (n int64, err error) {
 			break
 		}
 		err = s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+			if err := s.lockDoubt(ctx, tx); err != nil {
+				return err
+			}
 			in, err := s.doubtBatch(ctx, tx, batch)
 			n += in
 			return err
@@ -176,8 +179,10 @@ func (s *Store) doubtBatch(ctx context.Context, tx *sql.Tx, batch int64) (int64,
 		return 0, err
 	}
 	const settle = `update batches set state = 2, settled = settled + $1, in_doubt = in_doubt + $1, last_k = k_hi, claim_k = null where id = $2`
-	_, err = tx.ExecContext(ctx, settle, n, batch)
-	return n, err
+	if _, err = tx.ExecContext(ctx, settle, n, batch); err != nil {
+		return 0, err
+	}
+	return n, s.doubted(ctx, tx, batch, b.Group, b.Low, b.High)
 }
 
 // endHold lets sending go on, in all processes: each takes the database as it is

@@ -42,7 +42,7 @@ func (s *Store) report(ctx context.Context, campaign string, whole bool) (dispat
 			}
 		}
 	}
-	steps := []func(context.Context, *sql.Tx, int64, map[audience.Channel]*dispatcher.ChannelReport) error{reportAudience, reportOutcomes, reportHolds}
+	steps := []func(context.Context, *sql.Tx, int64, map[audience.Channel]*dispatcher.ChannelReport) error{reportAudience, reportOutcomes, reportHolds, s.reportFinal}
 	if whole {
 		steps = append(steps, reportCauses, reportEvents)
 	}
@@ -91,16 +91,36 @@ func reportHolds(ctx context.Context, tx *sql.Tx, run int64, at map[audience.Cha
 
 func reportOutcomes(ctx context.Context, tx *sql.Tx, run int64, at map[audience.Channel]*dispatcher.ChannelReport) error {
 	const text = `select b.channel, sum(b.sent), sum(b.suppressed), sum(b.failed), sum(b.in_doubt), sum(b.skipped),
-		sum(case when g.resend = 1 then b.sent else 0 end)
+		sum(case when g.resend = 1 then b.sent else 0 end), sum(b.resolved)
 		from batches b join groups g on g.id = b.grp where b.run = $1 group by b.channel`
 	return each(ctx, tx, text, []any{run}, func(rows *sql.Rows) error {
 		var ch audience.Channel
-		var sent, suppressed, failed, inDoubt, skipped, resent int64
-		if err := rows.Scan(&ch, &sent, &suppressed, &failed, &inDoubt, &skipped, &resent); err != nil {
+		var sent, suppressed, failed, inDoubt, skipped, resent, resolved int64
+		if err := rows.Scan(&ch, &sent, &suppressed, &failed, &inDoubt, &skipped, &resent, &resolved); err != nil {
 			return err
 		}
 		c := at[ch]
-		c.Sent, c.Suppressed, c.Failed, c.InDoubt, c.Skipped, c.Resent = sent, suppressed, failed, inDoubt, skipped, resent
+		c.Sent, c.Suppressed, c.Failed, c.InDoubt, c.Skipped, c.Resent, c.Resolved = sent, suppressed, failed, inDoubt, skipped, resent, resolved
+		return nil
+	})
+}
+
+// reportFinal counts those in doubt whose claim is too long ago to ask for them.
+// Whom a release put in doubt without a claim counts from then on.
+func (s *Store) reportFinal(ctx context.Context, tx *sql.Tx, run int64, at map[audience.Channel]*dispatcher.ChannelReport) error {
+	const text = `select b.channel, count(*) from batches b
+		join members m on m.grp = b.grp and m.k >= b.k_lo and m.k <= b.k_hi and m.code = $1
+		where b.run = $2 and b.in_doubt > 0 and coalesce((select max(c.t0) from calls c
+			where c.batch = b.id and (c.k_from is null or m.k > c.k_from) and m.k <= c.k_to), b.doubt_at) <= $3
+		group by b.channel`
+	args := []any{int(dispatcher.InDoubt), run, millisOf(s.now().Add(-dispatcher.LookUpFor))}
+	return each(ctx, tx, text, args, func(rows *sql.Rows) error {
+		var ch audience.Channel
+		var n int64
+		if err := rows.Scan(&ch, &n); err != nil {
+			return err
+		}
+		at[ch].InDoubtFinal = n
 		return nil
 	})
 }
@@ -135,7 +155,18 @@ func reportEvents(ctx context.Context, tx *sql.Tx, run int64, at map[audience.Ch
 		if err := rows.Scan(&ch, &kind, &n); err != nil {
 			return err
 		}
-		switch c := at[ch]; kind {
+		c := at[ch]
+		if c.Events == nil {
+			c.Events = map[string]int64{}
+		}
+		c.Events[string(kind)] = n
+		switch kind {
+		case tracking.Delivered:
+			c.Delivered = n
+		case tracking.Bounced:
+			c.Bounced = n
+		case tracking.Complained:
+			c.Complained = n
 		case tracking.Opens:
 			c.Opened = n
 		case tracking.Clicks:

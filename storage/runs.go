@@ -320,6 +320,9 @@ func (s *Store) CallingBatches(ctx context.Context) ([]dispatcher.Calling, error
 // Sweep implements [dispatcher.Planning].
 func (s *Store) Sweep(ctx context.Context, c dispatcher.Calling) error {
 	err := s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if err := s.lockDoubt(ctx, tx); err != nil {
+			return err
+		}
 		const take = `update batches set fence = fence + 1 where id = $1 and fence = $2 and state = 1 and beat_at = $3
 			returning grp, k_lo, last_k, claim_k`
 		var b dispatcher.Batch
@@ -342,8 +345,10 @@ func (s *Store) Sweep(ctx context.Context, c dispatcher.Calling) error {
 		}
 		const settle = `update batches set settled = settled + $1, in_doubt = in_doubt + $1, last_k = claim_k, claim_k = null,
 			rung_at = 0, state = case when settled + $1 = n then 2 else 0 end where id = $2`
-		_, err = tx.ExecContext(ctx, settle, n, c.Batch)
-		return err
+		if _, err = tx.ExecContext(ctx, settle, n, c.Batch); err != nil {
+			return err
+		}
+		return s.doubted(ctx, tx, c.Batch, b.Group, b.Low, through)
 	})
 	if err != nil {
 		return fmt.Errorf("sweep batch %d: %w", c.Batch, err)

@@ -9,12 +9,47 @@ import (
 // EventType says what happened to a message.
 type EventType string
 
-// The types of events.
+// The types of events. Those that a provider knows and this list does not are
+// kept under the provider's name and its own word for them, as [Foreign] says.
 const (
 	Opens        EventType = "open"
 	Clicks       EventType = "click"
 	Unsubscribes EventType = "unsubscribe"
+
+	// What providers tell afterwards.
+	Processed  EventType = "processed"  // taken, on its way
+	Deferred   EventType = "deferred"   // the recipient's server wants it later
+	Delivered  EventType = "delivered"  // the recipient's server has it, or the handset
+	Bounced    EventType = "bounced"    // the recipient's server, or the network, refused it for good
+	Dropped    EventType = "dropped"    // the provider itself will not send it
+	Complained EventType = "complained" // reported as spam
 )
+
+// maxWord is how long a provider's word for an event may be.
+const maxWord = 40
+
+// Foreign is the type of an event that this package has no word for. Letters
+// that no such word has are left out.
+func Foreign(provider, word string) EventType {
+	kept := make([]byte, 0, maxWord)
+	for _, c := range []byte(word) {
+		if (c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '_') && len(kept) < maxWord {
+			kept = append(kept, c)
+		}
+	}
+	return EventType(provider + "_" + string(kept))
+}
+
+// ProvesSent reports whether only a message that its provider has taken can have
+// such an event. An unsubscribe would, too, but is left out: it is written with the
+// suppressions locked, and must wait for nothing else.
+func (t EventType) ProvesSent() bool {
+	switch t {
+	case Opens, Clicks, Processed, Deferred, Delivered, Bounced, Complained:
+		return true
+	}
+	return false
+}
 
 // Event is one thing that happened to one message. It is counted once: two
 // events with the same Dedupe on the same day are one.

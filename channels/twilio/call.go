@@ -27,7 +27,7 @@ func (p *Provider) Prepare(_ context.Context, d channels.Draft) (channels.Call, 
 		text = d.Skeleton.Text.Append(text[:0], d.Sheet, row)
 		form := from + "&Body=" + url.QueryEscape(strings.ToValidUTF8(string(text), "\ufffd"))
 		if callback != "" {
-			form += callback + hex.EncodeToString(key[:])
+			form += callback + hex.EncodeToString(key[:]) + repeat
 		}
 		forms[row] = form + "&To="
 	}
@@ -52,6 +52,13 @@ func (p *Provider) from(d channels.Draft) (string, error) {
 	}
 	return "", fmt.Errorf("twilio: the sender %q has neither sms_sender nor sms_service; save it with one", sender.Name)
 }
+
+// overrides ask Twilio to repeat a callback that is answered 5xx or not in time:
+// by itself it repeats what could not connect, once
+// (https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides).
+const overrides = "#rc=5&rp=5xx,ct,rt"
+
+var repeat = url.QueryEscape(overrides)
 
 // callback returns the field for the status callback up to the message's key,
 // or nothing.

@@ -33,6 +33,7 @@ type config struct {
 	Concurrency   map[string]int
 	SendGridURL   string
 	SendGridKey   string
+	SendGridHook  string // the key that its webhooks are verified with; empty: none are taken
 	TwilioURL     string
 	TwilioAccount string
 	TwilioToken   string
@@ -205,6 +206,7 @@ func (c *config) readProviders(e *environment, demo bool) {
 	c.DomainRates = e.domainRates("UTSKICK_EMAIL_DOMAIN_RATES")
 	c.RateProcesses = e.number("UTSKICK_RATE_PROCESSES", 4, 1, 1000)
 	c.SendGridURL, c.SendGridKey = e.webAddress("UTSKICK_SENDGRID_URL"), e.text("SENDGRID_API_KEY", "")
+	c.SendGridHook = e.text("UTSKICK_SENDGRID_WEBHOOK_KEY", "")
 	c.TwilioURL, c.TwilioAccount = e.webAddress("UTSKICK_TWILIO_URL"), e.text("TWILIO_ACCOUNT_SID", "")
 	c.TwilioToken = e.text("TWILIO_AUTH_TOKEN", "")
 	c.FCMURL = e.webAddress("UTSKICK_FCM_URL")

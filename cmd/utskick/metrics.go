@@ -9,7 +9,7 @@ import (
 )
 
 // metrics is what /metrics shows: the process, and the last audit.
-func metrics(auditor *dispatcher.Auditor, held func() float64, standing func() suppression.Standing) *prometheus.Registry {
+func metrics(auditor *dispatcher.Auditor, held func() float64, standing func() suppression.Standing, hooks prometheus.Collector) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	for _, g := range []struct {
 		name, help string
@@ -24,6 +24,7 @@ func metrics(auditor *dispatcher.Auditor, held func() float64, standing func() s
 	}
 	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "utskick_sending_held",
 		Help: "1 while all sending is held, because the database was restored or failed over."}, held))
+	r.MustRegister(hooks)
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), audits{auditor})
 	return r
 }

@@ -40,7 +40,7 @@ func openProvider(c config, ch audience.Channel, name string) (channels.Provider
 	case "smtp":
 		return openSMTP(c)
 	case "twilio":
-		return twilio.New(twilio.Config{URL: c.TwilioURL, Account: c.TwilioAccount, Token: c.TwilioToken})
+		return twilio.New(twilio.Config{URL: c.TwilioURL, Account: c.TwilioAccount, Token: c.TwilioToken, StatusCallback: twilioCallback(c)})
 	case "fcm":
 		credentials, err := os.ReadFile(c.FCMFile)
 		if err != nil {

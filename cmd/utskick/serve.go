@@ -140,10 +140,16 @@ func (a *app) serveWith(ctx context.Context, in *intake, redis *workers.Redis, w
 }
 
 func (a *app) server(redis *workers.Redis, auditor *dispatcher.Auditor, in *intake) (*api.Server, error) {
+	counts := api.NewHookCounts()
+	hooks, err := openHooks(a.cfg)
+	if err != nil {
+		return nil, err
+	}
 	c := api.Config{
 		Store: a.store, Keys: apiKeys{a.store}, Register: a.register, Intake: in.Intake, Contacts: a.contacts(), Keyer: a.keyer, Signer: a.signer,
 		NotFound: storage.ErrNotFound, Conflict: storage.ErrConflict, Secret: a.secret.SessionKey, Region: a.cfg.Region,
-		PublicURL: a.cfg.PublicURL, Queues: redis.Dashboard("/ops/queues"), Redis: redis.Ping, Metrics: metrics(auditor, a.held, in.Standing), Now: failpoint.Now, Log: a.log,
+		PublicURL: a.cfg.PublicURL, Queues: redis.Dashboard("/ops/queues"), Redis: redis.Ping, Metrics: metrics(auditor, a.held, in.Standing, counts), Now: failpoint.Now, Log: a.log,
+		Hooks: hooks, HookCounts: counts,
 	}
 	for ch, provider := range a.cfg.Providers {
 		if provider != "" {

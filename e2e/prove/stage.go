@@ -34,6 +34,7 @@ type stage struct {
 	closing  []func() error
 	public   string
 	way      *testserver.Way // of serve to Postgres, where it has its own
+	hooksKey hooksKey
 	serve    *process
 	workers  []*process // serve alone on SQLite
 	client   *client
@@ -186,13 +187,18 @@ func (s *stage) configure() error {
 		}
 	}
 	s.public = "http://" + at[1]
+	var err error
+	if s.hooksKey, err = newHooksKey(); err != nil {
+		return err
+	}
 	s.env = map[string]string{
 		"PATH": os.Getenv("PATH"), "HOME": s.dir, "UTSKICK_DATA_DIR": s.file("data"), "UTSKICK_SECRET_FILE": s.file("secret.json"),
 		"UTSKICK_PUBLIC_URL": "https://utskick.exempelbolaget.test", "UTSKICK_LISTEN": at[0], "UTSKICK_PUBLIC_LISTEN": at[1],
 		"UTSKICK_EMAIL": "sendgrid", "UTSKICK_SENDGRID_URL": s.witness.SendGrid, "SENDGRID_API_KEY": "SG.key-of-the-proof",
 		"UTSKICK_SMS": "twilio", "UTSKICK_TWILIO_URL": s.witness.Twilio, "TWILIO_ACCOUNT_SID": account, "TWILIO_AUTH_TOKEN": token,
 		"UTSKICK_PUSH": "fcm", "UTSKICK_FCM_URL": s.witness.FCM, "GOOGLE_APPLICATION_CREDENTIALS": s.file("fcm.json"),
-		"UTSKICK_EMAIL_RATE": "300", "UTSKICK_SMS_RATE": "300", "UTSKICK_PUSH_RATE": "300",
+		"UTSKICK_SENDGRID_WEBHOOK_KEY": s.hooksKey.public,
+		"UTSKICK_EMAIL_RATE":           "300", "UTSKICK_SMS_RATE": "300", "UTSKICK_PUSH_RATE": "300",
 	}
 	if s.engine == postgres {
 		if err := s.ownServer(); err != nil {

@@ -39,6 +39,9 @@ type Message struct {
 	To       string `json:"to"`
 	Campaign string `json:"campaign"`       // as the message itself says
 	Link     string `json:"link,omitempty"` // to unsubscribe
+
+	// By what the product knows it again, and where it wants to hear of it.
+	group, key, id, callback string
 }
 
 // Now is CLOCK_MONOTONIC in nanoseconds, which all processes of a machine share.

@@ -19,7 +19,7 @@ import (
 // as JSON.
 type Addresses struct {
 	SendGrid, Twilio, FCM string
-	Control               string // takes a list of rules
+	Control               string // takes a list of rules, and at /hooks a [Telling]
 	Credentials           []byte // the key file for FCM
 }
 
@@ -27,6 +27,7 @@ type Addresses struct {
 type server struct {
 	log   *Log
 	rules rules
+	hooks *hooks
 	calls atomic.Int64
 	fail  chan error // what makes the log worthless
 }
@@ -38,7 +39,13 @@ func Run(path string, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	hookLog, err := Create(HooksLog(path))
+	if err != nil {
+		return err
+	}
 	s := &server{log: log, fail: make(chan error, 1)}
+	s.hooks = &hooks{log: hookLog, fail: s.end}
+	go s.hooks.run()
 	tokens := fcmtest.StartTokens()
 	defer tokens.Close()
 	at := Addresses{Credentials: tokens.Credentials()}
@@ -48,7 +55,10 @@ func Run(path string, in io.Reader, out io.Writer) error {
 			return err
 		}
 	}
-	if at.Control, err = s.listen(http.HandlerFunc(s.rules.set)); err != nil {
+	control := http.NewServeMux()
+	control.HandleFunc("/", s.rules.set)
+	control.HandleFunc("/hooks", s.hooks.serve)
+	if at.Control, err = s.listen(control); err != nil {
 		return err
 	}
 	if err := json.NewEncoder(out).Encode(at); err != nil {
@@ -58,7 +68,7 @@ func Run(path string, in io.Reader, out io.Writer) error {
 		_, err := io.Copy(io.Discard, in)
 		s.fail <- err
 	}()
-	return errors.Join(<-s.fail, log.Close())
+	return errors.Join(<-s.fail, log.Close(), hookLog.Close())
 }
 
 func (s *server) listen(h http.Handler) (string, error) {
@@ -78,10 +88,15 @@ func (s *server) listen(h http.Handler) (string, error) {
 // write adds a line. A witness that cannot write is none.
 func (s *server) write(l Line) {
 	if err := s.log.Append(l); err != nil {
-		select {
-		case s.fail <- err:
-		default:
-		}
+		s.end(err)
+	}
+}
+
+// end ends the process with what makes its logs worthless.
+func (s *server) end(err error) {
+	select {
+	case s.fail <- err:
+	default:
 	}
 }
 
@@ -109,7 +124,16 @@ func (s *server) call(v vendor, w http.ResponseWriter, r *http.Request) {
 	end.Taken = !any || told.Taken || (told.Status == 0 && told.Fault == "")
 	end.Answer = answerOf(told)
 	end.At = Now()
+	for i := range end.Messages {
+		end.Messages[i].id = messageID(id)
+	}
 	s.write(end)
+	events, early := s.hooks.of(end)
+	if early {
+		// The copies come later, all the same.
+		s.hooks.tell(r.Context(), events, true)
+	}
+	s.hooks.add(events)
 	s.answer(v, w, r, id, told)
 }
 

@@ -29,7 +29,8 @@ type personalization struct {
 	To []struct {
 		Email string `json:"email"`
 	} `json:"to"`
-	Headers map[string]string `json:"headers"`
+	Headers    map[string]string `json:"headers"`
+	CustomArgs map[string]string `json:"custom_args"`
 }
 
 // readSendGrid reads v3/mail/send. The personalizations come last in the bodies
@@ -45,7 +46,8 @@ func readSendGrid(body []byte) (messages []Message) {
 	for _, p := range whole.Personalizations {
 		for _, to := range p.To {
 			link := strings.Trim(p.Headers["List-Unsubscribe"], "<>")
-			messages = append(messages, Message{Channel: "email", To: to.Email, Campaign: whole.Subject, Link: link})
+			messages = append(messages, Message{Channel: "email", To: to.Email, Campaign: whole.Subject, Link: link,
+				group: p.CustomArgs["g"], key: p.CustomArgs["k"]})
 		}
 	}
 	return messages
@@ -80,13 +82,20 @@ func readTwilio(body []byte) []Message {
 		return nil
 	}
 	campaign, _, _ := strings.Cut(form.Get("Body"), ":")
-	return []Message{{Channel: "sms", To: form.Get("To"), Campaign: campaign}}
+	m := Message{Channel: "sms", To: form.Get("To"), Campaign: campaign, callback: form.Get("StatusCallback")}
+	if address, err := url.Parse(m.callback); err == nil {
+		m.group, m.key = address.Query().Get("g"), address.Query().Get("k")
+	}
+	return []Message{m}
 }
+
+// messageID is what Twilio calls the message of a call.
+func messageID(call int64) string { return fmt.Sprintf("SM%032x", call) }
 
 func acceptTwilio(w http.ResponseWriter, call int64) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusCreated)
-	fmt.Fprintf(w, `{"sid":"SM%032x","status":"queued"}`, call)
+	fmt.Fprintf(w, `{"sid":%q,"status":"queued"}`, messageID(call))
 }
 
 func refuseTwilio(status int) string {

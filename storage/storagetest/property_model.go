@@ -25,7 +25,9 @@ type model struct {
 	groups  map[int64]*modelBatch // the same: here, a group has one
 	entries map[entryID]*modelEntry
 	unsubs  map[place]map[audience.Key]bool
-	version int64
+	// resolved counts those in doubt for whom evidence came.
+	resolved map[place]int64
+	version  int64
 }
 
 // place is a channel of a run.
@@ -132,7 +134,7 @@ var twoLanguages = templates.Template{Default: "sv", Contents: map[string]templa
 
 func newModel(e *Env) *model {
 	return &model{e: e, members: map[memberID]*member{}, batchOf: map[int64]*modelBatch{}, groups: map[int64]*modelBatch{},
-		entries: map[entryID]*modelEntry{}, unsubs: map[place]map[audience.Key]bool{}}
+		entries: map[entryID]*modelEntry{}, unsubs: map[place]map[audience.Key]bool{}, resolved: map[place]int64{}}
 }
 
 func (w *model) now() int64 { return w.e.Now.UnixMilli() }
@@ -375,6 +377,7 @@ func (w *model) evidence(group int64, sent []dispatcher.Message) {
 		x.Code, x.Cause, x.Provider = dispatcher.Sent, "", msg.ProviderID
 		b.Counts[dispatcher.InDoubt]--
 		b.Counts[dispatcher.Sent]++
+		w.resolved[place{b.Run, b.Channel}]++
 	}
 }
 

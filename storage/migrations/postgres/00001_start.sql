@@ -193,6 +193,12 @@ create table batches (
     depth      bigint   not null default 0,
     refusal    text     not null default '',
     domain     text     not null default '', -- of all its members, when mail to it has a limit
+    -- Of those who were in doubt: when the last became so, how many evidence has
+    -- resolved, and when the provider is to be asked for the others next (0: not).
+    doubt_at   bigint   not null default 0,
+    resolved   bigint   not null default 0,
+    look_at    bigint   not null default 0,
+    looks      bigint   not null default 0,
     check (settled = sent + suppressed + failed + in_doubt + skipped + moved),
     check (state <> 2 or settled = n)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
@@ -201,6 +207,7 @@ create index batches_calling on batches (channel) include (k_lo, k_hi) where sta
 create index batches_open on batches (run) where state <> 2;
 create index batches_origin on batches (origin) where origin <> 0;
 create index batches_run on batches (run, channel);
+create index batches_look on batches (channel, look_at) where look_at > 0;
 
 create table calls (
     batch           bigint not null,

@@ -190,6 +190,12 @@ create table batches (
     depth      integer  not null default 0,
     refusal    text     not null default '',
     domain     text     not null default '', -- of all its members, when mail to it has a limit
+    -- Of those who were in doubt: when the last became so, how many evidence has
+    -- resolved, and when the provider is to be asked for the others next (0: not).
+    doubt_at   integer  not null default 0,
+    resolved   integer  not null default 0,
+    look_at    integer  not null default 0,
+    looks      integer  not null default 0,
     check (settled = sent + suppressed + failed + in_doubt + skipped + moved),
     check (state <> 2 or settled = n)
 );
@@ -198,6 +204,7 @@ create index batches_calling on batches (channel, k_lo, k_hi) where state = 1;
 create index batches_open on batches (run) where state <> 2;
 create index batches_origin on batches (origin) where origin <> 0;
 create index batches_run on batches (run, channel);
+create index batches_look on batches (channel, look_at) where look_at > 0;
 
 create table calls (
     batch           integer not null,

@@ -1,0 +1,96 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"utskick/channels"
+	"utskick/tracking"
+)
+
+// Hook verifies and reads what a provider tells by webhook. Its errors are
+// [channels.ErrForged] and [channels.ErrUnreadable].
+type Hook interface {
+	// Read gets the query of the address as it was sent, and the body byte by
+	// byte: both may be signed.
+	Read(query string, header http.Header, body []byte) (channels.Told, error)
+}
+
+// maxHook bounds the body of a webhook, in bytes. SendGrid sends a batch when it
+// has 768 KB, or after a second; Twilio one message at a time.
+const maxHook = 4 << 20
+
+// NewHookCounts returns the counter of what comes by webhook, by provider and by
+// what became of it: event, foreign, forged, unreadable, too_large or failed.
+// Events and foreign ones are counted each, the others by request.
+func NewHookCounts() *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "utskick_webhooks_total",
+		Help: "What providers told by webhook, and what became of it."}, []string{"provider", "outcome"})
+}
+
+// hook takes a webhook: nothing is acknowledged before all of it is durable, and
+// what cannot be kept now is sent again by the provider.
+func (p *public) hook(w http.ResponseWriter, r *http.Request, name string) {
+	hook := p.c.Hooks[name]
+	if hook == nil {
+		http.NotFound(w, r)
+		return
+	}
+	if r.Method != http.MethodPost {
+		p.notAllowed(w, http.MethodPost)
+		return
+	}
+	count := func(outcome string, n int) { p.c.HookCounts.WithLabelValues(name, outcome).Add(float64(n)) }
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxHook))
+	if err != nil {
+		count("too_large", 1)
+		p.badBody(w, err)
+		return
+	}
+	told, err := hook.Read(r.URL.RawQuery, r.Header, body)
+	switch {
+	case errors.Is(err, channels.ErrForged):
+		count("forged", 1)
+		http.Error(w, http.StatusText(http.StatusForbidden), http.StatusForbidden)
+		return
+	case err != nil:
+		count("unreadable", 1)
+		p.c.Log.Error("a webhook cannot be read", "provider", name, "bytes", len(body))
+		http.Error(w, http.StatusText(http.StatusBadRequest), http.StatusBadRequest)
+		return
+	}
+	if err := p.keepEvents(r.Context(), told.Events); err != nil {
+		count("failed", 1)
+		p.c.Log.Error("a webhook was not recorded", "provider", name, "events", len(told.Events), "error", err)
+		w.Header().Set("Retry-After", "10")
+		http.Error(w, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)
+		return
+	}
+	count("event", len(told.Events))
+	count("foreign", told.Foreign)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// keepHook is how long a webhook may take to be written down.
+const keepHook = 10 * time.Second
+
+// keepEvents writes down all events or none. They do not go to the spool: the
+// provider has its own, and sends them again. One event shares its transaction
+// with others that come now.
+func (p *public) keepEvents(ctx context.Context, events []tracking.Event) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepHook)
+	defer cancel()
+	switch len(events) {
+	case 0:
+		return nil
+	case 1:
+		return p.c.Store.AppendEvent(ctx, events[0])
+	default:
+		return p.c.Store.AppendEvents(ctx, events)
+	}
+}

@@ -1,0 +1,278 @@
+package witness
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha1" //nolint:gosec // it is what Twilio signs with
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	mathrand "math/rand/v2"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Telling is how the witness tells by webhook what became of messages.
+type Telling struct {
+	To     string  // the product's public listener; empty: nothing is told
+	Key    []byte  // an ECDSA P-256 private key in PKCS 8, for SendGrid's signature
+	Token  string  // for Twilio's
+	Copies int     // how often each event is told, in different requests; 0 is once
+	Early  float64 // the part of calls whose events are told before their answer
+}
+
+// Told is what was told so far. Waiting counts what was not acknowledged yet.
+type Told struct {
+	Waiting, Acknowledged, Refused int
+}
+
+// Hooked is a line of the log of webhooks, which lies beside the other one: a
+// request that the product has answered.
+type Hooked struct {
+	At     int64   `json:"at"`
+	Vendor string  `json:"vendor"`
+	Status int     `json:"status"` // 0: there was no answer
+	Early  bool    `json:"early,omitempty"`
+	Events []Event `json:"events"`
+}
+
+// Event is what is told of one message. ID is the same in all copies.
+type Event struct {
+	ID       string `json:"id"`
+	Type     string `json:"type"` // in the vendor's word
+	Channel  string `json:"channel"`
+	To       string `json:"to"`
+	Campaign string `json:"campaign"`
+
+	vendor  string
+	message Message
+	at      int64 // seconds since 1970
+}
+
+// HooksLog returns where the log of webhooks lies, beside the log of calls.
+func HooksLog(path string) string { return path + ".hooks" }
+
+// hooks tells.
+type hooks struct {
+	log  *Log
+	fail func(error)
+
+	mu      sync.Mutex
+	how     Telling
+	key     *ecdsa.PrivateKey
+	waiting []Event
+	told    Told
+}
+
+// serve takes a [Telling], and answers what was told so far.
+func (h *hooks) serve(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost {
+		if err := h.set(http.MaxBytesReader(w, r.Body, 1<<20)); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	told := h.told
+	told.Waiting += len(h.waiting)
+	// Who is gone does not get it.
+	_ = json.NewEncoder(w).Encode(told)
+}
+
+func (h *hooks) set(body io.Reader) error {
+	var how Telling
+	if err := json.NewDecoder(body).Decode(&how); err != nil {
+		return err
+	}
+	var key *ecdsa.PrivateKey
+	if len(how.Key) > 0 {
+		parsed, err := x509.ParsePKCS8PrivateKey(how.Key)
+		if err != nil {
+			return err
+		}
+		key, _ = parsed.(*ecdsa.PrivateKey)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.how, h.key = how, key
+	return nil
+}
+
+// words are what each vendor tells of a message that arrives.
+var words = map[string][]string{"sendgrid": {"processed", "delivered"}, "twilio": {"sent", "delivered"}}
+
+// of makes the events of a call that was taken, and reports whether they are to
+// be told before it is answered.
+func (h *hooks) of(call Line) (events []Event, early bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.how.To == "" || !call.Taken {
+		return nil, false
+	}
+	for i, m := range call.Messages {
+		for _, word := range words[call.Vendor] {
+			if m.group == "" {
+				continue
+			}
+			events = append(events, Event{ID: fmt.Sprintf("witness-%d-%d-%s", call.Call, i, word), Type: word, Channel: m.Channel, To: m.To,
+				Campaign: m.Campaign, vendor: call.Vendor, message: m, at: time.Now().Unix()})
+		}
+	}
+	return events, mathrand.Float64() < h.how.Early
+}
+
+// add lets events be told some time, each as often as was asked for.
+func (h *hooks) add(events []Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for range max(h.how.Copies, 1) {
+		h.waiting = append(h.waiting, events...)
+	}
+}
+
+// mostEvents is how many events one request has.
+const mostEvents = 500
+
+// run tells what waits, shuffled, until the process ends.
+func (h *hooks) run() {
+	for {
+		time.Sleep(50 * time.Millisecond)
+		h.mu.Lock()
+		mathrand.Shuffle(len(h.waiting), func(i, j int) { h.waiting[i], h.waiting[j] = h.waiting[j], h.waiting[i] })
+		// Half of them wait for those that come later.
+		n := min((len(h.waiting)+1)/2, 4*mostEvents)
+		now := slices.Clone(h.waiting[:n])
+		h.waiting = h.waiting[n:]
+		h.told.Waiting += n
+		h.mu.Unlock()
+		again := h.tell(context.Background(), now, false)
+		h.mu.Lock()
+		h.waiting = append(h.waiting, again...)
+		h.told.Waiting -= n
+		h.mu.Unlock()
+		if len(again) > 0 {
+			time.Sleep(200 * time.Millisecond)
+		}
+	}
+}
+
+// tell makes the requests for events, and returns those that were not
+// acknowledged.
+func (h *hooks) tell(ctx context.Context, events []Event, early bool) (again []Event) {
+	h.mu.Lock()
+	how, key := h.how, h.key
+	h.mu.Unlock()
+	var mails []Event
+	for _, e := range events {
+		if e.vendor == "sendgrid" {
+			mails = append(mails, e)
+			continue
+		}
+		again = append(again, h.post(ctx, func() (*http.Request, error) { return twilioRequest(ctx, how, e) }, early, e)...)
+	}
+	for part := range slices.Chunk(mails, mostEvents) {
+		again = append(again, h.post(ctx, func() (*http.Request, error) { return sendGridRequest(ctx, how, key, part) }, early, part...)...)
+	}
+	return again
+}
+
+// post makes one request and writes down its answer.
+func (h *hooks) post(ctx context.Context, make func() (*http.Request, error), early bool, events ...Event) (again []Event) {
+	req, err := make()
+	if err != nil {
+		h.fail(err)
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	line := Hooked{Vendor: events[0].vendor, Early: early, Events: events}
+	res, err := http.DefaultClient.Do(req.WithContext(ctx))
+	if err == nil {
+		line.Status = res.StatusCode
+		_ = res.Body.Close()
+	}
+	line.At = Now()
+	if err := h.log.Append(line); err != nil {
+		h.fail(err)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if line.Status/100 == 2 {
+		h.told.Acknowledged += len(events)
+		return nil
+	}
+	h.told.Refused += len(events)
+	return events
+}
+
+// sendGridRequest is a request of SendGrid's Event Webhook, signed over the
+// timestamp and the body.
+func sendGridRequest(ctx context.Context, how Telling, key *ecdsa.PrivateKey, events []Event) (*http.Request, error) {
+	body := []byte("[")
+	for i, e := range events {
+		if i > 0 {
+			body = append(body, ",\r\n"...)
+		}
+		one, err := json.Marshal(map[string]any{"email": e.To, "timestamp": e.at, "event": e.Type, "sg_event_id": e.ID,
+			"sg_message_id": "witness.recvd-0", "g": e.message.group, "k": e.message.key, "category": []string{"g" + e.message.group}})
+		if err != nil {
+			return nil, err
+		}
+		body = append(body, one...)
+	}
+	body = append(body, "]\r\n"...)
+	at := strconv.FormatInt(time.Now().Unix(), 10)
+	sum := sha256.Sum256(append([]byte(at), body...))
+	signature, err := ecdsa.SignASN1(rand.Reader, key, sum[:])
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, how.To+"/hooks/sendgrid", bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-Twilio-Email-Event-Webhook-Timestamp", at)
+	req.Header.Set("X-Twilio-Email-Event-Webhook-Signature", base64.StdEncoding.EncodeToString(signature))
+	return req, nil
+}
+
+// twilioRequest is a status callback of Twilio's, signed over the address that
+// the message named and the parameters.
+func twilioRequest(ctx context.Context, how Telling, e Event) (*http.Request, error) {
+	address, err := url.Parse(e.message.callback)
+	if err != nil {
+		return nil, err
+	}
+	address.Fragment = "" // it tells Twilio how to connect, and is not asked for
+	form := url.Values{"MessageSid": {e.message.id}, "SmsSid": {e.message.id}, "MessageStatus": {e.Type}, "SmsStatus": {e.Type}, "To": {e.To},
+		"ApiVersion": {"2010-04-01"}}
+	mac := hmac.New(sha1.New, []byte(how.Token))
+	mac.Write([]byte(address.String()))
+	names := make([]string, 0, len(form))
+	for name := range form {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		mac.Write([]byte(name + form.Get(name)))
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, how.To+address.RequestURI(), bytes.NewReader([]byte(form.Encode())))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("X-Twilio-Signature", base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	return req, nil
+}
