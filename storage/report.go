@@ -146,8 +146,10 @@ func reportCauses(ctx context.Context, tx *sql.Tx, run int64, at map[audience.Ch
 }
 
 func reportEvents(ctx context.Context, tx *sql.Tx, run int64, at map[audience.Channel]*dispatcher.ChannelReport) error {
-	const text = `select channel, type, count(distinct k) + sum(case when k is null then 1 else 0 end)
-		from events where run = $1 group by channel, type`
+	// Persons are hashed, not sorted: there may be millions of them.
+	const text = `select channel, type, sum(n) from (
+			select channel, type, case when k is null then count(*) else 1 end as n from events where run = $1 group by channel, type, k
+		) persons group by channel, type`
 	return each(ctx, tx, text, []any{run}, func(rows *sql.Rows) error {
 		var ch audience.Channel
 		var kind tracking.EventType

@@ -73,10 +73,12 @@ type soak struct {
 	aim    *aim
 	calls  *tail[witness.Line]
 	wishes *tail[wish]
+	told   *tail[witness.Hooked]
 	random *rand.Rand // of the faults alone
 
 	mu        sync.Mutex
 	campaigns []*campaign
+	asked     time.Time // when for a report last
 	harms     []harm
 	backlogs  []backlog
 	vitals    []vital
@@ -158,7 +160,9 @@ func (s *soak) openSoak() error {
 	if err := s.open(); err != nil {
 		return err
 	}
-	if err := s.told(); err != nil {
+	// What comes of each message is told three times, of some before their call
+	// is answered.
+	if err := errors.Join(s.rule(), s.tells(3, 0.1)); err != nil {
 		return err
 	}
 	log, err := witness.Create(s.file("wishes.ndjson"))
@@ -187,11 +191,12 @@ func (s *soak) follow(also func(call)) {
 		also(c)
 	}}
 	s.wishes = &tail[wish]{path: s.file("wishes.ndjson"), each: s.tally.wish}
+	s.told = &tail[witness.Hooked]{path: witness.HooksLog(s.file("witness.ndjson")), each: s.tally.hooked}
 }
 
-// told gives the witness rules; without any it answers as a real provider does,
+// rule gives the witness rules; without any it answers as a real provider does,
 // after a while.
-func (s *soak) told(list ...witness.Rule) error {
+func (s *soak) rule(list ...witness.Rule) error {
 	return s.stage.told(append(list, witness.Rule{Vendor: "sendgrid", Delay: 300 * time.Millisecond})...)
 }
 
@@ -239,7 +244,7 @@ func (s *soak) read(ctx context.Context) error {
 }
 
 // catchUp reads all that is in the logs by now.
-func (s *soak) catchUp() error { return errors.Join(s.wishes.read(), s.calls.read()) }
+func (s *soak) catchUp() error { return errors.Join(s.wishes.read(), s.calls.read(), s.told.read()) }
 
 // pause waits, and reports whether ctx goes on.
 func pause(ctx context.Context, d time.Duration) bool {

@@ -16,6 +16,7 @@ type campaign struct {
 	crowd           census // when it was launched
 	launched, ended int64  // by [witness.Now]; ended is 0 while it runs
 	report          dispatcher.Report
+	delivered       [3]int // persons, as they were acknowledged before the report was asked for
 }
 
 // campaign launches one campaign after the other until ctx ends. The next one
@@ -33,7 +34,7 @@ func (s *soak) campaign(ctx context.Context) error {
 			if err := s.lookAfter(ctx); err != nil {
 				return err
 			}
-			pause(ctx, 2*time.Second)
+			pause(ctx, 3*time.Second)
 		}
 	}
 	return nil
@@ -90,23 +91,35 @@ func (s *soak) begin(ctx context.Context) (*campaign, error) {
 // that have ended. While the database is away there is no report.
 func (s *soak) lookAfter(ctx context.Context) error {
 	for _, c := range s.running() {
-		r, err := s.report(c.name)
-		if err != nil || ctx.Err() != nil {
+		if err := s.refresh(c); err != nil || ctx.Err() != nil {
 			continue
 		}
-		s.mu.Lock()
-		c.report = r
-		if r.State.Ended() {
-			c.ended = witness.Now()
-		}
-		s.mu.Unlock()
 		if c.ended == 0 {
 			continue
 		}
 		if err := s.catchUp(); err != nil {
 			return err
 		}
-		s.warn(s.judgeCampaign(c).problems)
+		s.warn(s.judgeCampaign(c, false).problems)
+	}
+	return nil
+}
+
+// refresh asks for the report of a campaign.
+func (s *soak) refresh(c *campaign) error {
+	if err := s.told.read(); err != nil {
+		return err
+	}
+	delivered := s.tally.delivered(c.name)
+	r, err := s.report(c.name)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.report, c.delivered, s.asked = r, delivered, time.Now()
+	if r.State.Ended() && c.ended == 0 {
+		c.ended = witness.Now()
 	}
 	return nil
 }
@@ -138,9 +151,9 @@ func (s *soak) endAll(ctx context.Context) error {
 	return nil
 }
 
-// pending returns how many have an outcome so far, and how many have none, of
-// each channel over all campaigns.
-func (s *soak) pending() (settled, pending [3]int64) {
+// pending returns how many have an outcome, and how many have none, of each
+// channel over all campaigns, as it was when a report was asked for last.
+func (s *soak) pending() (at time.Time, settled, pending [3]int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range s.campaigns {
@@ -150,5 +163,5 @@ func (s *soak) pending() (settled, pending [3]int64) {
 			pending[ch] += r.Pending
 		}
 	}
-	return settled, pending
+	return s.asked, settled, pending
 }

@@ -63,11 +63,11 @@ func vendorFaults() (all []fault) {
 		{"some calls taken, and the answer cut short", witness.Rule{Fault: witness.Truncate, Every: 5, Taken: true}, []string{noAnswer}},
 	} {
 		all = append(all, fault{f.name, f.doubt, func(s *soak) error {
-			if err := s.told(f.rule); err != nil {
+			if err := s.rule(f.rule); err != nil {
 				return err
 			}
 			time.Sleep(s.between(3*time.Second, 8*time.Second))
-			return s.told()
+			return s.rule()
 		}})
 	}
 	return all
@@ -79,7 +79,7 @@ var (
 		failpoint.Claimed, failpoint.Checked, failpoint.Opened, failpoint.Sent, failpoint.SettleBeforeCommit, failpoint.SettleAnswer, failpoint.Settled,
 		failpoint.Released, failpoint.Swept, failpoint.RunFinishing,
 	}
-	servePoints = []failpoint.Name{failpoint.WishBeforeCommit, failpoint.WishCommitted, failpoint.Acknowledged}
+	servePoints = []failpoint.Name{failpoint.WishBeforeCommit, failpoint.WishCommitted, failpoint.Acknowledged, failpoint.EventBeforeCommit}
 )
 
 // between draws a time.

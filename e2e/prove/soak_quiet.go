@@ -16,6 +16,7 @@ import (
 // of the last of them.
 type backlog struct {
 	claims, waiting int           // claims that were open, people without an answer, at the start
+	untold          int           // webhooks, each copy by itself, that were not acknowledged
 	gone            time.Duration // when nothing of both was left; 0: never
 	pace            time.Duration // when sending was as fast as the limit again; 0: never
 }
@@ -30,7 +31,7 @@ func (b backlog) String() string {
 		}
 		return fmt.Sprintf("%.0f s", d.Seconds())
 	}
-	return fmt.Sprintf("%d claims and %d objections open: settled %s, at the limit again %s", b.claims, b.waiting, say(b.gone), say(b.pace))
+	return fmt.Sprintf("%d claims, %d objections and %d webhooks open: settled %s, at the limit again %s", b.claims, b.waiting, b.untold, say(b.gone), say(b.pace))
 }
 
 func (b backlog) tooLong() bool {
@@ -41,7 +42,8 @@ func (b backlog) tooLong() bool {
 //
 // Its backlog is gone when three things have come true. Every claim that was
 // open when the last fault was over is settled or swept up. Everybody who had
-// asked to be left alone by then has been answered. And of each channel people
+// asked to be left alone by then has been answered, and every webhook that was
+// due by then is acknowledged. And of each channel people
 // get their outcome at 0.9 times the limit or more over ten seconds, or nobody is
 // pending. Whoever waits after that waits for the limit alone.
 func (s *soak) beQuiet(ctx context.Context) error {
@@ -55,7 +57,11 @@ func (s *soak) beQuiet(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b := backlog{claims: len(open), waiting: s.tally.waiting(over)}
+	told, err := s.hooks()
+	if err != nil {
+		return err
+	}
+	b := backlog{claims: len(open), waiting: s.tally.waiting(over), untold: told.Waiting}
 	if err := s.noteEntries(db); err != nil {
 		return err
 	}
@@ -63,11 +69,12 @@ func (s *soak) beQuiet(ctx context.Context) error {
 	defer s.setWindow(-1)
 	var paces paces
 	for time.Since(since) < s.quiet {
-		claims, err := openClaims(s.ctx, db)
-		if err != nil {
+		claims, errClaims := openClaims(s.ctx, db)
+		told, errTold := s.hooks()
+		if err := errors.Join(errClaims, errTold); err != nil {
 			return err
 		}
-		if b.gone == 0 && !meet(open, claims) && s.tally.waiting(over) == 0 {
+		if b.gone == 0 && !meet(open, claims) && s.tally.waiting(over) == 0 && (told.Oldest == 0 || told.Oldest > over) {
 			b.gone = time.Since(since)
 		}
 		if paces.see(s.pending()); b.pace == 0 && paces.allAtLimit(s.limits()) {
@@ -100,9 +107,12 @@ type paces struct {
 	reached [3]bool
 }
 
-// see notes the settled and the pending of each channel now.
-func (p *paces) see(settled, pending [3]int64) {
-	p.at = append(p.at, time.Now())
+// see notes the settled and the pending of each channel at some time.
+func (p *paces) see(at time.Time, settled, pending [3]int64) {
+	if len(p.at) > 0 && !at.After(p.at[len(p.at)-1]) {
+		return
+	}
+	p.at = append(p.at, at)
 	for ch := range settled {
 		p.settled[ch] = append(p.settled[ch], settled[ch])
 		p.idle[ch] = pending[ch] == 0

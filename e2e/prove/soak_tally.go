@@ -32,13 +32,16 @@ type person struct {
 
 // seen is what the witness saw of one run.
 type seen struct {
-	taken [3]bits
-	sends [3]int // distinct destinations that the vendor took it for
-	doubt map[string]int
+	taken     [3]bits
+	sends     [3]int // distinct destinations that the vendor took it for
+	doubt     map[string]int
+	delivered [3]bits
+	told      [3]int // distinct destinations of whom the product has acknowledged a delivery
 }
 
 // counts are sums over all runs.
 type counts struct {
+	webhooks int // events that were acknowledged, each once
 	sends, objections, waiting, duplicates, afterAck, breaches int
 	latest                                                     time.Duration
 }
@@ -166,6 +169,26 @@ func (t *tally) judgeAck(p *person, start int64) {
 	if late > forgotten {
 		t.broken("P5", "an objection has been forgotten that was acknowledged more than %s before a send", forgotten)
 	}
+}
+
+// hooked takes a line of the log of webhooks.
+func (t *tally) hooked(l witness.Hooked) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, e := range l.Events {
+		t.counts.webhooks++
+		ch := channelOf(e.Channel)
+		if i, known := t.crowd.find(ch, canonical(e.Channel, e.To)); e.Type == "delivered" && known && t.run(e.Campaign).delivered[ch].add(i) {
+			t.run(e.Campaign).told[ch]++
+		}
+	}
+}
+
+// delivered returns of how many persons of a campaign a delivery is acknowledged.
+func (t *tally) delivered(campaign string) [3]int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.run(campaign).told
 }
 
 // broken notes a breach; the mutex is held.

@@ -19,6 +19,7 @@ import (
 type soaked struct {
 	calls  []witness.Line
 	wishes []wish
+	hooks  []witness.Hooked
 	harms  []harm
 	report dispatcher.ChannelReport
 	state  dispatcher.RunState
@@ -31,8 +32,9 @@ func soundSoak() soaked {
 			{At: 40, Event: asked, Channel: "email", To: email(2)},
 			{At: 50, Event: acknowledged, Channel: "email", To: email(2)},
 		},
+		hooks: []witness.Hooked{deliveredTo(0), deliveredTo(1)},
 		harms: []harm{{fault: fault{name: "kill", doubt: []string{workerLost}}, begun: 60, over: 70}},
-		report: dispatcher.ChannelReport{Channel: audience.Email, Audience: 5, Duplicates: 1, Sent: 2, Suppressed: 1, InDoubt: 1,
+		report: dispatcher.ChannelReport{Channel: audience.Email, Audience: 5, Duplicates: 1, Sent: 2, Suppressed: 1, InDoubt: 1, Delivered: 2,
 			Causes: map[string]map[string]int64{"suppressed": {"unsubscribed": 1}, "in_doubt": {workerLost: 1}}},
 		state: dispatcher.Finished,
 	}
@@ -41,6 +43,10 @@ func soundSoak() soaked {
 func taken(call, at int64, to string) witness.Line {
 	return witness.Line{Call: call, At: at, Event: witness.Ended, Taken: true, Whole: true, Answer: "accepted",
 		Messages: []witness.Message{{Channel: "email", To: to, Campaign: "prov-1"}}}
+}
+
+func deliveredTo(person int) witness.Hooked {
+	return witness.Hooked{Status: 204, Count: 1, Events: []*witness.Event{{ID: "1", Type: "delivered", Channel: "email", To: email(person), Campaign: "prov-1"}}}
 }
 
 // judged writes the logs, reads them and judges.
@@ -52,14 +58,16 @@ func (w soaked) judged(t *testing.T) []string {
 	s := &soak{plan: plan{duration: time.Hour}, people: crowd, tally: newTally(crowd), stage: &stage{dir: dir}, harms: w.harms, begun: time.Now()}
 	write(t, s.file("witness.ndjson"), w.calls)
 	write(t, s.file("wishes.ndjson"), w.wishes)
+	write(t, witness.HooksLog(s.file("witness.ndjson")), w.hooks)
 	s.follow(func(call) {})
 	c := &campaign{name: "prov-1", crowd: crowd.census(), launched: 10, ended: 1000,
 		report: dispatcher.Report{Campaign: "prov-1", State: w.state, Channels: []dispatcher.ChannelReport{w.report}}}
 	if err := s.catchUp(); err != nil {
 		t.Fatal(err)
 	}
+	c.delivered = s.tally.delivered(c.name)
 	_, found := s.tally.now()
-	return append(found, s.judgeCampaign(c).problems...)
+	return append(found, s.judgeCampaign(c, true).problems...)
 }
 
 func write[Line any](t *testing.T, path string, lines []Line) {
@@ -113,7 +121,11 @@ func TestSoakFindsPlantedBreaches(t *testing.T) {
 			w.report.InDoubt, w.report.Failed = 0, 1
 			w.report.Causes = nil
 		}, "P6"},
-		"no end": {func(w *soaked) { w.state = dispatcher.Sending }, "P3"},
+		"told, and not counted":     {func(w *soaked) { w.report.Delivered = 1 }, "P5"},
+		"counted, and never was":    {func(w *soaked) { w.report.Delivered = 3 }, "P5"},
+		"told again, counted once":  {func(w *soaked) { w.hooks = append(w.hooks, w.hooks[0]) }, ""},
+		"in doubt, and proved sent": {func(w *soaked) { w.report.Sent, w.report.InDoubt = 1, 2 }, "P5"},
+		"no end":                    {func(w *soaked) { w.state = dispatcher.Sending }, "P3"},
 	} {
 		w := soundSoak()
 		c.plant(&w)

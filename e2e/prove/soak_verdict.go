@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"utskick/audience"
 	"utskick/dispatcher"
 )
 
@@ -28,8 +30,9 @@ func (o *outcome) broken(promise, format string, args ...any) {
 }
 
 // judgeCampaign holds a report against what the witness saw. It judges what
-// [evidence.judgeSums] judges.
-func (s *soak) judgeCampaign(c *campaign) (o outcome) {
+// [evidence.judgeSums] judges. told says that every webhook was acknowledged
+// before the report was asked for.
+func (s *soak) judgeCampaign(c *campaign, told bool) (o outcome) {
 	s.mu.Lock()
 	r, explained := c.report, s.explained(c)
 	s.mu.Unlock()
@@ -43,8 +46,28 @@ func (s *soak) judgeCampaign(c *campaign) (o outcome) {
 	for _, ch := range r.Channels {
 		s.tally.judgeSums(&o, c, ch)
 		s.tally.judgeDoubt(&o, c, ch, explained)
+		s.tally.judgeTold(&o, c, ch, told)
 	}
 	return o
+}
+
+// judgeTold judges that what was acknowledged of webhooks is counted, and once.
+// When all was told, nobody is in doubt whom a webhook proves to be sent to.
+func (t *tally) judgeTold(o *outcome, c *campaign, r dispatcher.ChannelReport, told bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	ch := channelOf(string(r.Channel))
+	name := c.name + ", " + channelNames[ch]
+	run := t.run(c.name)
+	if lost := c.delivered[ch] - int(r.Delivered); lost > 0 {
+		o.broken("P5", "%s: %d deliveries were acknowledged, and are not counted", name, lost)
+	}
+	if more := int(r.Delivered) - run.sends[ch]; more > 0 {
+		o.broken("P5", "%s: %d deliveries are counted that never were", name, more)
+	}
+	if unproved := run.sends[ch] - int(r.Sent); told && unproved > 0 && r.Channel != audience.Push {
+		o.broken("P5", "%s: %d are not reported sent, though webhooks prove it", name, unproved)
+	}
 }
 
 // explained returns the causes of doubt that a fault since the launch explains.
@@ -129,7 +152,8 @@ func (t *tally) judgeDoubt(o *outcome, c *campaign, r dispatcher.ChannelReport, 
 // verdict judges all that was seen. Of a soak that was interrupted, campaigns may
 // still run.
 func (s *soak) verdict(interrupted bool) (o outcome) {
-	if err := s.catchUp(); err != nil {
+	told := s.allTold()
+	if err := errors.Join(told, s.catchUp()); err != nil {
 		o.problems = append(o.problems, err.Error())
 	}
 	counts, found := s.tally.now()
@@ -141,13 +165,14 @@ func (s *soak) verdict(interrupted bool) (o outcome) {
 	for _, c := range s.campaigns {
 		o.campaigns++
 		if c.ended != 0 {
-			if r, err := s.report(c.name); err == nil {
-				c.report = r // an outcome that was in doubt may be known by now
+			// An outcome that was in doubt may be known by now.
+			if err := s.refresh(c); err != nil {
+				o.problems = append(o.problems, err.Error())
 			}
 		} else if interrupted {
 			continue
 		}
-		one := s.judgeCampaign(c)
+		one := s.judgeCampaign(c, told == nil)
 		o.sent, o.seen, o.lost = o.sent+one.sent, o.seen+one.seen, o.lost+one.lost
 		o.doubt, o.unexplained = o.doubt+one.doubt, o.unexplained+one.unexplained
 		o.problems = append(o.problems, one.problems...)
@@ -220,9 +245,9 @@ func (o outcome) print(out io.Writer) {
 	}
 	slices.Sort(kinds)
 	fmt.Fprintf(out, "\n| what | seen |\n|---|---|\n| lasted | %s |\n| campaigns | %d |\n| sends | %d |\n| reported sent | %d |\n"+
-		"| the same by the witness, some of those in doubt among them | %d |\n| objections acknowledged | %d |\n| faults | %d: %s |\n| sent twice | %d |\n"+
+		"| the same by the witness, some of those in doubt among them | %d |\n| objections acknowledged | %d |\n| webhooks acknowledged, told three times | %d |\n| faults | %d: %s |\n| sent twice | %d |\n"+
 		"| sent after an acknowledgement | %d, at most %s |\n| lost | %d |\n| in doubt | %d |\n| unexplained | %d |\n",
-		o.lasted, o.campaigns, o.sends, o.sent, o.seen, o.objections, total, strings.Join(kinds, ", "), o.duplicates, o.afterAck, o.latest, o.lost, o.doubt, o.unexplained)
+		o.lasted, o.campaigns, o.sends, o.sent, o.seen, o.objections, o.webhooks, total, strings.Join(kinds, ", "), o.duplicates, o.afterAck, o.latest, o.lost, o.doubt, o.unexplained)
 	for i, b := range o.backlogs {
 		fmt.Fprintf(out, "| backlog, quiet time %d | %s |\n", i+1, b)
 	}

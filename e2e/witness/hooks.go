@@ -20,6 +20,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Telling is how the witness tells by webhook what became of messages.
@@ -27,23 +29,29 @@ type Telling struct {
 	To     string  // the product's public listener; empty: nothing is told
 	Key    []byte  // an ECDSA P-256 private key in PKCS 8, for SendGrid's signature
 	Token  string  // for Twilio's
-	Copies int     // how often each event is told, in different requests; 0 is once
+	Copies int     // how often each event is told; 0 is once
 	Early  float64 // the part of calls whose events are told before their answer
 }
 
-// Told is what was told so far. Waiting counts what was not acknowledged yet.
+// Told is what was told so far, each copy by itself. Waiting counts those that
+// were not acknowledged yet, and Oldest is when the oldest of them was to be told,
+// by [Now]; 0: there is none.
 type Told struct {
 	Waiting, Acknowledged, Refused int
+	Oldest                         int64
 }
 
 // Hooked is a line of the log of webhooks, which lies beside the other one: a
-// request that the product has answered.
+// request that was made.
 type Hooked struct {
-	At     int64   `json:"at"`
-	Vendor string  `json:"vendor"`
-	Status int     `json:"status"` // 0: there was no answer
-	Early  bool    `json:"early,omitempty"`
-	Events []Event `json:"events"`
+	At     int64  `json:"at"`
+	Vendor string `json:"vendor"`
+	Status int    `json:"status"` // 0: there was no answer
+	Early  bool   `json:"early,omitempty"`
+	Count  int    `json:"count"` // how many events were told
+	// Events are those among them that the product has acknowledged now, and not
+	// before.
+	Events []*Event `json:"events,omitempty"`
 }
 
 // Event is what is told of one message. ID is the same in all copies.
@@ -54,24 +62,35 @@ type Event struct {
 	To       string `json:"to"`
 	Campaign string `json:"campaign"`
 
-	vendor  string
-	message Message
-	at      int64 // seconds since 1970
+	vendor       string
+	message      Message
+	at           int64 // seconds since 1970
+	born         int64 // by [Now]
+	acknowledged bool  // one of its copies
 }
 
 // HooksLog returns where the log of webhooks lies, beside the log of calls.
 func HooksLog(path string) string { return path + ".hooks" }
 
+// atOnce is how many requests may be under way.
+const atOnce = 16
+
 // hooks tells.
 type hooks struct {
 	log  *Log
 	fail func(error)
+	http http.Client
 
 	mu      sync.Mutex
 	how     Telling
 	key     *ecdsa.PrivateKey
-	waiting []Event
+	waiting []*Event // as often as they are to be told
+	flying  []*Event // which are being told just now
 	told    Told
+}
+
+func newHooks(log *Log, fail func(error)) *hooks {
+	return &hooks{log: log, fail: fail, http: http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: atOnce}}}
 }
 
 // serve takes a [Telling], and answers what was told so far.
@@ -85,7 +104,12 @@ func (h *hooks) serve(w http.ResponseWriter, r *http.Request) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	told := h.told
-	told.Waiting += len(h.waiting)
+	for _, e := range slices.Concat(h.waiting, h.flying) {
+		told.Waiting++
+		if told.Oldest == 0 || e.born < told.Oldest {
+			told.Oldest = e.born
+		}
+	}
 	// Who is gone does not get it.
 	_ = json.NewEncoder(w).Encode(told)
 }
@@ -114,7 +138,7 @@ var words = map[string][]string{"sendgrid": {"processed", "delivered"}, "twilio"
 
 // of makes the events of a call that was taken, and reports whether they are to
 // be told before it is answered.
-func (h *hooks) of(call Line) (events []Event, early bool) {
+func (h *hooks) of(call Line) (events []*Event, early bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.how.To == "" || !call.Taken {
@@ -125,15 +149,15 @@ func (h *hooks) of(call Line) (events []Event, early bool) {
 			if m.group == "" {
 				continue
 			}
-			events = append(events, Event{ID: fmt.Sprintf("witness-%d-%d-%s", call.Call, i, word), Type: word, Channel: m.Channel, To: m.To,
-				Campaign: m.Campaign, vendor: call.Vendor, message: m, at: time.Now().Unix()})
+			events = append(events, &Event{ID: fmt.Sprintf("witness-%d-%d-%s", call.Call, i, word), Type: word, Channel: m.Channel, To: m.To,
+				Campaign: m.Campaign, vendor: call.Vendor, message: m, at: time.Now().Unix(), born: Now()})
 		}
 	}
 	return events, mathrand.Float64() < h.how.Early
 }
 
 // add lets events be told some time, each as often as was asked for.
-func (h *hooks) add(events []Event) {
+func (h *hooks) add(events []*Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for range max(h.how.Copies, 1) {
@@ -148,18 +172,9 @@ const mostEvents = 500
 func (h *hooks) run() {
 	for {
 		time.Sleep(50 * time.Millisecond)
+		again := h.tell(context.Background(), h.draw(), false)
 		h.mu.Lock()
-		mathrand.Shuffle(len(h.waiting), func(i, j int) { h.waiting[i], h.waiting[j] = h.waiting[j], h.waiting[i] })
-		// Half of them wait for those that come later.
-		n := min((len(h.waiting)+1)/2, 4*mostEvents)
-		now := slices.Clone(h.waiting[:n])
-		h.waiting = h.waiting[n:]
-		h.told.Waiting += n
-		h.mu.Unlock()
-		again := h.tell(context.Background(), now, false)
-		h.mu.Lock()
-		h.waiting = append(h.waiting, again...)
-		h.told.Waiting -= n
+		h.waiting, h.flying = append(h.waiting, again...), nil
 		h.mu.Unlock()
 		if len(again) > 0 {
 			time.Sleep(200 * time.Millisecond)
@@ -167,58 +182,96 @@ func (h *hooks) run() {
 	}
 }
 
+// draw takes half of what waits, at random: the others wait for those that come
+// later.
+func (h *hooks) draw() []*Event {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	mathrand.Shuffle(len(h.waiting), func(i, j int) { h.waiting[i], h.waiting[j] = h.waiting[j], h.waiting[i] })
+	n := min((len(h.waiting)+1)/2, 4*mostEvents)
+	h.flying = slices.Clone(h.waiting[:n])
+	h.waiting = h.waiting[n:]
+	return h.flying
+}
+
 // tell makes the requests for events, and returns those that were not
 // acknowledged.
-func (h *hooks) tell(ctx context.Context, events []Event, early bool) (again []Event) {
+func (h *hooks) tell(ctx context.Context, events []*Event, early bool) (again []*Event) {
 	h.mu.Lock()
 	how, key := h.how, h.key
 	h.mu.Unlock()
-	var mails []Event
+	var mu sync.Mutex
+	var requests errgroup.Group
+	requests.SetLimit(atOnce)
+	post := func(about []*Event, make func() (*http.Request, error)) {
+		requests.Go(func() error {
+			refused := h.post(make, early, about)
+			mu.Lock()
+			defer mu.Unlock()
+			again = append(again, refused...)
+			return nil
+		})
+	}
+	var mails []*Event
 	for _, e := range events {
 		if e.vendor == "sendgrid" {
 			mails = append(mails, e)
 			continue
 		}
-		again = append(again, h.post(ctx, func() (*http.Request, error) { return twilioRequest(ctx, how, e) }, early, e)...)
+		post([]*Event{e}, func() (*http.Request, error) { return twilioRequest(ctx, how, e) })
 	}
 	for part := range slices.Chunk(mails, mostEvents) {
-		again = append(again, h.post(ctx, func() (*http.Request, error) { return sendGridRequest(ctx, how, key, part) }, early, part...)...)
+		post(part, func() (*http.Request, error) { return sendGridRequest(ctx, how, key, part) })
 	}
+	_ = requests.Wait() // what was refused is told again
 	return again
 }
 
 // post makes one request and writes down its answer.
-func (h *hooks) post(ctx context.Context, make func() (*http.Request, error), early bool, events ...Event) (again []Event) {
+func (h *hooks) post(make func() (*http.Request, error), early bool, events []*Event) (again []*Event) {
 	req, err := make()
 	if err != nil {
 		h.fail(err)
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	line := Hooked{Vendor: events[0].vendor, Early: early, Events: events}
-	res, err := http.DefaultClient.Do(req.WithContext(ctx))
+	line := Hooked{Vendor: events[0].vendor, Early: early, Count: len(events)}
+	res, err := h.http.Do(req)
 	if err == nil {
 		line.Status = res.StatusCode
 		_ = res.Body.Close()
 	}
 	line.At = Now()
+	if line.Status/100 == 2 {
+		line.Events = h.acknowledged(events)
+	} else {
+		again = events
+	}
 	if err := h.log.Append(line); err != nil {
 		h.fail(err)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if line.Status/100 == 2 {
-		h.told.Acknowledged += len(events)
-		return nil
+	h.told.Acknowledged += len(events) - len(again)
+	h.told.Refused += len(again)
+	return again
+}
+
+// acknowledged returns those of the events that were not acknowledged before.
+func (h *hooks) acknowledged(events []*Event) (first []*Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, e := range events {
+		if !e.acknowledged {
+			e.acknowledged = true
+			first = append(first, e)
+		}
 	}
-	h.told.Refused += len(events)
-	return events
+	return first
 }
 
 // sendGridRequest is a request of SendGrid's Event Webhook, signed over the
 // timestamp and the body.
-func sendGridRequest(ctx context.Context, how Telling, key *ecdsa.PrivateKey, events []Event) (*http.Request, error) {
+func sendGridRequest(ctx context.Context, how Telling, key *ecdsa.PrivateKey, events []*Event) (*http.Request, error) {
 	body := []byte("[")
 	for i, e := range events {
 		if i > 0 {
@@ -250,7 +303,7 @@ func sendGridRequest(ctx context.Context, how Telling, key *ecdsa.PrivateKey, ev
 
 // twilioRequest is a status callback of Twilio's, signed over the address that
 // the message named and the parameters.
-func twilioRequest(ctx context.Context, how Telling, e Event) (*http.Request, error) {
+func twilioRequest(ctx context.Context, how Telling, e *Event) (*http.Request, error) {
 	address, err := url.Parse(e.message.callback)
 	if err != nil {
 		return nil, err

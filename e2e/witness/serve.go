@@ -44,7 +44,7 @@ func Run(path string, in io.Reader, out io.Writer) error {
 		return err
 	}
 	s := &server{log: log, fail: make(chan error, 1)}
-	s.hooks = &hooks{log: hookLog, fail: s.end}
+	s.hooks = newHooks(hookLog, s.end)
 	go s.hooks.run()
 	tokens := fcmtest.StartTokens()
 	defer tokens.Close()
