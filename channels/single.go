@@ -14,8 +14,11 @@ import (
 	"utskick/suppression"
 )
 
+// DefaultTimeout is how long a vendor may take for one message, unless it is told
+// otherwise.
+const DefaultTimeout = 10 * time.Second
+
 const (
-	defaultTimeout     = 10 * time.Second
 	defaultConnections = 32
 	// idle is shorter than what load balancers commonly allow (60 s), so that a
 	// request seldom meets a connection that is just being closed: it would be
@@ -46,7 +49,7 @@ type Single struct {
 // NewSingle contacts nobody.
 func NewSingle(c SingleConfig) *Single {
 	if c.Timeout <= 0 {
-		c.Timeout = defaultTimeout
+		c.Timeout = DefaultTimeout
 	}
 	if c.Connections <= 0 {
 		c.Connections = defaultConnections

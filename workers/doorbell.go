@@ -54,6 +54,7 @@ type Config struct {
 	// are worked on at once; 0 is none.
 	Concurrency map[string]int
 	Limiters    []*Limiter
+	LookUps     *LookUps // nil: no provider can be asked about those in doubt
 	Log         *slog.Logger
 }
 
@@ -96,6 +97,9 @@ const shutdownTimeout = 90 * time.Second
 func (p *Pool) Run(ctx context.Context) error {
 	for _, l := range p.Limiters {
 		p.wg.Go(func() { l.Run(ctx) })
+	}
+	if p.LookUps != nil {
+		p.wg.Go(func() { p.LookUps.Run(ctx) })
 	}
 	stop := p.startServers(ctx)
 	ticker := time.NewTicker(dispatcher.Every)

@@ -40,17 +40,29 @@ func (p *Provider) Prepare(_ context.Context, d channels.Draft) (channels.Call, 
 // from returns the beginning of each body: whom the message comes from.
 func (p *Provider) from(d channels.Draft) (string, error) {
 	sender := d.Skeleton.Sender
+	field, value := p.sender(sender.SMSService, sender.SMSSender)
+	if value == "" {
+		return "", fmt.Errorf("twilio: the sender %q has neither sms_sender nor sms_service; save it with one", sender.Name)
+	}
+	return field + "=" + url.QueryEscape(value), nil
+}
+
+// The fields that say whom a message comes from.
+const (
+	fieldService = "MessagingServiceSid"
+	fieldFrom    = "From"
+)
+
+// sender returns the field and the value for a sender with this service or name.
+func (p *Provider) sender(service, name string) (field, value string) {
 	for _, c := range []struct{ field, value string }{
-		{"MessagingServiceSid", sender.SMSService},
-		{"From", sender.SMSSender},
-		{"MessagingServiceSid", p.config.Service},
-		{"From", p.config.From},
+		{fieldService, service}, {fieldFrom, name}, {fieldService, p.config.Service}, {fieldFrom, p.config.From},
 	} {
 		if c.value != "" {
-			return c.field + "=" + url.QueryEscape(c.value), nil
+			return c.field, c.value
 		}
 	}
-	return "", fmt.Errorf("twilio: the sender %q has neither sms_sender nor sms_service; save it with one", sender.Name)
+	return "", ""
 }
 
 // overrides ask Twilio to repeat a callback that is answered 5xx or not in time:

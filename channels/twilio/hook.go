@@ -87,8 +87,11 @@ func (h *Hook) event(asked, form url.Values) (e tracking.Event, ours bool) {
 	if err != nil || len(key) != audience.KeySize {
 		return e, false
 	}
-	return tracking.Event{Type: typeOf(status), At: h.now(), Group: group, Key: audience.Key(key), Dedupe: "twilio-" + id + "-" + status}, true
+	return tracking.Event{Type: typeOf(status), At: h.now(), Group: group, Key: audience.Key(key), Dedupe: dedupe(id, status)}, true
 }
+
+// dedupe is the same however often, and in whichever way, a state is told.
+func dedupe(id, status string) string { return "twilio-" + id + "-" + status }
 
 // statuses are Twilio's words. What it has queued it has taken.
 var statuses = map[string]tracking.EventType{

@@ -50,9 +50,11 @@ type Config struct {
 
 // Provider sends SMS. It is safe for concurrent use.
 type Provider struct {
-	config Config
-	header http.Header
-	single *channels.Single
+	config  Config
+	header  http.Header
+	list    *url.URL // where messages are posted, and listed
+	reading http.Header
+	single  *channels.Single
 }
 
 var _ channels.Provider = (*Provider)(nil)
@@ -81,13 +83,15 @@ func New(c Config) (*Provider, error) {
 		c.Now = time.Now
 	}
 	base.Path += "/2010-04-01/Accounts/" + c.Account + "/Messages.json"
-	p := &Provider{config: c, single: channels.NewSingle(channels.SingleConfig{Endpoint: base, Timeout: c.Timeout, Connections: c.Connections, Dial: c.Dial})}
+	p := &Provider{config: c, list: base, single: channels.NewSingle(channels.SingleConfig{Endpoint: base, Timeout: c.Timeout, Connections: c.Connections, Dial: c.Dial})}
 	p.header = http.Header{
 		"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(c.Account+":"+c.Token))},
 		"Content-Type":  {"application/x-www-form-urlencoded"},
 		"Accept":        {"application/json"},
 		"User-Agent":    {"utskick"},
 	}
+	p.reading = p.header.Clone()
+	p.reading.Del("Content-Type")
 	return p, nil
 }
 

@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"utskick/api"
+	"utskick/audience"
+	"utskick/channels"
 	"utskick/dispatcher"
 	"utskick/internal/failpoint"
 	"utskick/storage"
@@ -89,8 +91,18 @@ func (a *app) pool(redis *workers.Redis) (*workers.Pool, func() error, error) {
 	worker, closeProviders := a.worker(providers, limiters)
 	pool := workers.NewPool(workers.Config{Redis: redis, Rings: a.store, Planner: a.store, Sender: worker,
 		Keeper: dispatcher.NewKeeper(a.store, suppression.SystemClock), Concurrency: a.cfg.Concurrency,
-		Limiters: limiters.all(), Log: a.log})
+		Limiters: limiters.all(), LookUps: a.lookUps(providers), Log: a.log})
 	return pool, closeProviders, nil
+}
+
+// lookUps makes what asks about those in doubt, where a provider can be asked:
+// of those that we have, Twilio.
+func (a *app) lookUps(providers map[audience.Channel]channels.Provider) *workers.LookUps {
+	looker, can := providers[audience.SMS].(workers.Looker)
+	if !can {
+		return nil
+	}
+	return &workers.LookUps{Doubts: a.store, Looker: looker, Channel: audience.SMS, Log: a.log, Now: failpoint.Now}
 }
 
 // serve runs the listeners, and with work the pool, until ctx ends. ready is
