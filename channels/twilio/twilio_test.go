@@ -12,7 +12,6 @@ import (
 
 	"utskick/channels"
 	"utskick/channels/channeltest"
-	"utskick/channels/channeltest/standin"
 	"utskick/channels/twilio/twiliotest"
 	"utskick/suppression"
 	"utskick/templates"
@@ -158,7 +157,7 @@ func TestBodyIsWhatTheSDKWouldSend(t *testing.T) {
 }
 
 // byNumber returns the first and the second message of each number.
-func byNumber(vendor *standin.Server) (rounds [2]map[string]channeltest.Message) {
+func byNumber(vendor *twiliotest.Account) (rounds [2]map[string]channeltest.Message) {
 	for i := range rounds {
 		rounds[i] = make(map[string]channeltest.Message)
 	}

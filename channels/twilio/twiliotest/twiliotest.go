@@ -2,13 +2,12 @@
 package twiliotest
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -18,12 +17,21 @@ import (
 	"utskick/channels/channeltest/standin"
 )
 
+// Account is a stand-in with the messages of its account.
+type Account struct {
+	*standin.Server
+	vendor *vendor
+}
+
 // Start starts a stand-in that wants the given account and token.
-func Start(account, token string) *standin.Server { return standin.Start(vendor{account, token}) }
+func Start(account, token string) *Account {
+	v := &vendor{account: account, token: token}
+	return &Account{standin.Start(v), v}
+}
 
 // StartSink starts one that accepts whatever comes.
 func StartSink(account string) (*standin.Sink, error) {
-	created := vendor{account: account}.Accept([]channeltest.Message{{To: "+46701740605"}})
+	created := (&vendor{account: account}).Accept([]channeltest.Message{{To: "+46701740605"}})
 	return standin.StartSink("", http.StatusCreated, created.Body, "Content-Type: application/json")
 }
 
@@ -43,10 +51,18 @@ func answer(status int, body any) channeltest.Answer {
 	return channeltest.Answer{Status: status, Header: map[string]string{"Content-Type": "application/json"}, Body: string(text)}
 }
 
-type vendor struct{ account, token string }
+type vendor struct {
+	account, token string
+
+	mu       sync.Mutex
+	messages []api.ApiV2010Message // the newest last
+}
 
 // Read understands a request, or refuses it.
-func (v vendor) Read(r *http.Request, body []byte) ([]channeltest.Message, *channeltest.Answer) {
+func (v *vendor) Read(r *http.Request, body []byte) ([]channeltest.Message, *channeltest.Answer) {
+	if list, asked := v.list(r); asked {
+		return nil, &list
+	}
 	form, refusal := v.check(r, body)
 	if refusal.Status != 0 {
 		return nil, &refusal
@@ -63,7 +79,7 @@ func (v vendor) Read(r *http.Request, body []byte) ([]channeltest.Message, *chan
 	return []channeltest.Message{m}, nil
 }
 
-func (v vendor) check(r *http.Request, body []byte) (url.Values, channeltest.Answer) {
+func (v *vendor) check(r *http.Request, body []byte) (url.Values, channeltest.Answer) {
 	form, err := url.ParseQuery(string(body))
 	user, password, _ := r.BasicAuth()
 	switch {
@@ -90,11 +106,9 @@ func (v vendor) check(r *http.Request, body []byte) (url.Values, channeltest.Ans
 }
 
 // Accept answers with the message's resource.
-func (v vendor) Accept(messages []channeltest.Message) channeltest.Answer {
+func (v *vendor) Accept(messages []channeltest.Message) channeltest.Answer {
 	m := &messages[0]
-	var id [16]byte
-	rand.Read(id[:])
-	m.ID = "SM" + hex.EncodeToString(id[:])
+	m.ID = newSID()
 	status, direction, segments, media, version := "queued", "outbound-api", "1", "0", "2010-04-01"
 	uri := "/2010-04-01/Accounts/" + v.account + "/Messages/" + m.ID + ".json"
 	now := time.Now().UTC().Format(time.RFC1123Z)
@@ -107,5 +121,6 @@ func (v vendor) Accept(messages []channeltest.Message) channeltest.Answer {
 	} else {
 		resource.From = &m.From
 	}
+	v.add(resource)
 	return answer(http.StatusCreated, resource)
 }
