@@ -65,6 +65,10 @@ func Run(t *testing.T, e Engine) {
 		{"events are counted once", eventsOnce},
 		{"an event and a settlement at the same moment leave nobody in doubt", evidenceMeanwhile},
 		{"doubt is final after 72 hours", doubtIsFinal},
+		{"a look-up resolves doubt, or asks again", lookingUp},
+		{"who cannot be asked for stays in doubt", lookingForNobody},
+		{"new doubt has a look-up of its own", newDoubtMeanwhile},
+		{"several workers look up side by side", lookingSideBySide},
 		{"those in doubt are written off", writingOff},
 		{"those in doubt are sent to again", resending},
 		{"nobody is sent to again in a run that was cancelled", resendingToNobody},
@@ -79,6 +83,7 @@ func Run(t *testing.T, e Engine) {
 	t.Run("a snapshot of the suppressions", func(t *testing.T) { snapshots(t, e) })
 	t.Run("a webhook before the outcome is not lost", func(t *testing.T) { evidenceFirst(t, e) })
 	t.Run("webhooks resolve doubt, repeated and shuffled", func(t *testing.T) { evidenceLater(t, e) })
+	t.Run("a look-up takes no message of another run", func(t *testing.T) { lookingPastOthers(t, e) })
 	t.Run("leases", func(t *testing.T) { leases(t, e) })
 	t.Run("a database that was restored", func(t *testing.T) { restores(t, e) })
 	t.Run("steps in any order", func(t *testing.T) { property(t, e) })
