@@ -53,7 +53,7 @@ const none = "none"
 func rows() []row {
 	all := []row{{name: none, fault: "none; addresses in two spellings", short: []string{postgres, sqlite}, apply: once}}
 	for _, more := range [][]row{kills(), sweeping(), releasing(), freezes(), delays(), operators(), brokers(), databases(), cutOffs(), restores(), vendors(),
-		clocks(), disks(), slowness(), webhooks()} {
+		clocks(), disks(), slowness(), webhooks(), lookUps()} {
 		all = append(all, more...)
 	}
 	return all

@@ -42,6 +42,7 @@ type Message struct {
 
 	// By what the product knows it again, and where it wants to hear of it.
 	group, key, id, callback string
+	from, service            string
 }
 
 // Now is CLOCK_MONOTONIC in nanoseconds, which all processes of a machine share.

@@ -28,6 +28,7 @@ type server struct {
 	log   *Log
 	rules rules
 	hooks *hooks
+	taken taken
 	calls atomic.Int64
 	fail  chan error // what makes the log worthless
 }
@@ -44,6 +45,7 @@ func Run(path string, in io.Reader, out io.Writer) error {
 		return err
 	}
 	s := &server{log: log, fail: make(chan error, 1)}
+	s.taken.rules = &s.rules
 	s.hooks = newHooks(hookLog, s.end)
 	go s.hooks.run()
 	tokens := fcmtest.StartTokens()
@@ -102,6 +104,10 @@ func (s *server) end(err error) {
 
 // call is one call of the product's.
 func (s *server) call(v vendor, w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet && v.name == "twilio" {
+		s.taken.serve(w, r)
+		return
+	}
 	var first [1]byte
 	if _, err := io.ReadFull(r.Body, first[:]); err != nil {
 		return // not one byte of a message
@@ -128,6 +134,7 @@ func (s *server) call(v vendor, w http.ResponseWriter, r *http.Request) {
 		end.Messages[i].id = messageID(id)
 	}
 	s.write(end)
+	s.taken.add(end)
 	events, early := s.hooks.of(end)
 	if early {
 		// The copies come later, all the same.

@@ -82,7 +82,8 @@ func readTwilio(body []byte) []Message {
 		return nil
 	}
 	campaign, _, _ := strings.Cut(form.Get("Body"), ":")
-	m := Message{Channel: "sms", To: form.Get("To"), Campaign: campaign, callback: form.Get("StatusCallback")}
+	m := Message{Channel: "sms", To: form.Get("To"), Campaign: campaign, callback: form.Get("StatusCallback"),
+		from: form.Get("From"), service: form.Get("MessagingServiceSid")}
 	if address, err := url.Parse(m.callback); err == nil {
 		m.group, m.key = address.Query().Get("g"), address.Query().Get("k")
 	}
