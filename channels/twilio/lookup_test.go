@@ -160,7 +160,7 @@ func TestLookReadsAllPages(t *testing.T) {
 // TestLookStaysOnTheList: our credentials go nowhere else.
 func TestLookStaysOnTheList(t *testing.T) {
 	for _, next := range []string{
-		"https://other.example.com/2010-04-01/Accounts/" + testAccount + "/Messages.json?Page=1", "//other.example.com/x",
+		"https://other.example.com/2010-04-01/Accounts/" + testAccount + "/Messages.json?Page=1", "//other.example.com/2010-04-01/Accounts/" + testAccount + "/Messages.json?Page=1",
 		"/2010-04-01/Accounts/AC11111111111111111111111111111111/Messages.json?Page=1", "/Messages.json", "Messages.json", "%zz",
 	} {
 		vendor, p := start(t)
@@ -278,6 +278,10 @@ func TestLookCannotReadThis(t *testing.T) {
 		}
 	}
 	vendor, p := start(t)
+	vendor.Script(channeltest.Answer{Status: 200, Body: list(strings.Replace(ours, "+46701740605", "+46701740606", 1))})
+	if got, err := p.Look(t.Context(), inquiry("", "Exempel")); err != nil || len(got) != 0 {
+		t.Errorf("a number that was not asked for: %v, %v", got, err)
+	}
 	vendor.Script(channeltest.Answer{Status: 200, Body: list(ours)})
 	if got, err := p.Look(t.Context(), inquiry("", "Exempel")); err != nil || len(got) != 1 || got[0].Dedupe != "twilio-SM01-sent" {
 		t.Errorf("as documented: %v, %v", got, err)

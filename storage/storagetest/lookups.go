@@ -148,14 +148,14 @@ func lookingUp(t *testing.T, e *Env) {
 	}
 }
 
-// idOf returns the provider's id of the newest message to a number.
+// idOf returns the provider's id of the message of the first campaign to a number.
 func (e *Env) idOf(k audience.Key) string {
 	e.t.Helper()
 	for i := range 95 {
 		if e.Keyer.Key(audience.KindPhone, number(i)) == k {
 			h, err := e.History(e.ctx(), fmt.Sprintf("c%d", i))
 			e.must(err)
-			return h[0].ProviderID
+			return h[len(h)-1].ProviderID
 		}
 	}
 	e.t.Fatal("no such number")
@@ -171,40 +171,42 @@ func lookingPastOthers(t *testing.T, engine Engine) {
 		other func(e *Env, b dispatcher.Batch)
 		ids   []string
 		taken bool
+		id    string
 	}{
-		{"sent, with its id", func(e *Env, b dispatcher.Batch) { e.attempted(b, dispatcher.Sent, "", "SM") }, []string{"SM*"}, false},
-		{"sent, with its id, and one more", func(e *Env, b dispatcher.Batch) { e.attempted(b, dispatcher.Sent, "", "SM") }, []string{"SM*", "SM2"}, true},
-		{"sent without an id", func(e *Env, b dispatcher.Batch) { e.attempted(b, dispatcher.Sent, "", "") }, []string{"SM1"}, false},
+		{"sent, with its id", func(e *Env, b dispatcher.Batch) { e.attempted(b, dispatcher.Sent, "", "SM") }, []string{"SM*"}, false, ""},
+		{"sent, with its id, and one more", func(e *Env, b dispatcher.Batch) { e.attempted(b, dispatcher.Sent, "", "SM") }, []string{"SM*", "SM2"}, true, "SM2"},
+		{"sent, with its id, and not listed yet", func(e *Env, b dispatcher.Batch) { e.attempted(b, dispatcher.Sent, "", "SM") }, []string{"SM2"}, true, "SM2"},
+		{"sent without an id", func(e *Env, b dispatcher.Batch) { e.attempted(b, dispatcher.Sent, "", "") }, []string{"SM1"}, false, ""},
 		{"sent, with the id of a webhook", func(e *Env, b dispatcher.Batch) {
 			k := e.attempted(b, dispatcher.Sent, "", "")[0]
 			e.append(tracking.Event{Type: tracking.Processed, At: e.Now, Group: b.Group, Key: k, Dedupe: "twilio-SM1-sent"})
-		}, []string{"SM1"}, false},
+		}, []string{"SM1"}, false, ""},
 		{"proved by a webhook, and one more", func(e *Env, b dispatcher.Batch) {
 			k := e.doubted(b)[0]
 			e.append(tracking.Event{Type: tracking.Processed, At: e.Now, Group: b.Group, Key: k, Dedupe: "twilio-SM1-sent"})
-		}, []string{"SM1", "SM2"}, true},
+		}, []string{"SM1", "SM2"}, true, "SM2"},
 		{"by late evidence", func(e *Env, b dispatcher.Batch) {
 			k := e.doubted(b)[0]
 			e.must(e.Evidence(e.ctx(), b.Group, []dispatcher.Message{{Key: k, ProviderID: "SM1"}}))
-		}, []string{"SM1"}, false},
-		{"in doubt, too", func(e *Env, b dispatcher.Batch) { e.doubted(b) }, []string{"SM1"}, false},
-		{"in doubt, too, and both were taken", func(e *Env, b dispatcher.Batch) { e.doubted(b) }, []string{"SM1", "SM2"}, true},
+		}, []string{"SM1"}, false, ""},
+		{"in doubt, too", func(e *Env, b dispatcher.Batch) { e.doubted(b) }, []string{"SM1"}, false, ""},
+		{"in doubt, too, and both were taken", func(e *Env, b dispatcher.Batch) { e.doubted(b) }, []string{"SM1", "SM2"}, true, ""},
 		{"written off", func(e *Env, b dispatcher.Batch) {
 			e.doubted(b)
 			_, _, err := e.WriteOff(e.ctx(), "other")
 			e.must(err)
-		}, []string{"SM1"}, false},
+		}, []string{"SM1"}, false, ""},
 		{"still with the provider", func(e *Env, b dispatcher.Batch) {
 			c, _ := e.claimOf(b, 100)
 			e.must(e.Claim(e.ctx(), c))
-		}, []string{"SM1"}, false},
-		{"refused", func(e *Env, b dispatcher.Batch) { e.attempted(b, dispatcher.Failed, dispatcher.CauseRefused, "") }, []string{"SM1"}, true},
-		{"not begun", func(*Env, dispatcher.Batch) {}, []string{"SM1"}, true},
+		}, []string{"SM1"}, false, ""},
+		{"refused", func(e *Env, b dispatcher.Batch) { e.attempted(b, dispatcher.Failed, dispatcher.CauseRefused, "") }, []string{"SM1"}, true, "SM1"},
+		{"not begun", func(*Env, dispatcher.Batch) {}, []string{"SM1"}, true, "SM1"},
 		{"given back", func(e *Env, b dispatcher.Batch) {
 			c, _ := e.claimOf(b, 100)
 			e.must(e.Claim(e.ctx(), c))
 			e.must(e.Release(e.ctx(), c, e.Now))
-		}, []string{"SM1"}, true},
+		}, []string{"SM1"}, true, "SM1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e := Open(t, engine)
@@ -231,6 +233,9 @@ func lookingPastOthers(t *testing.T, engine Engine) {
 			r := e.report(audience.SMS)
 			if (r.Sent == 1) != c.taken || (r.InDoubt == 1) == c.taken {
 				t.Errorf("%+v", r)
+			}
+			if id := e.idOf(k); id != c.id {
+				t.Errorf("its id is %q, want %q", id, c.id)
 			}
 			e.sound()
 		})
@@ -330,5 +335,42 @@ func lookingSideBySide(t *testing.T, e *Env) {
 	}
 	if len(times) != 5 {
 		t.Errorf("%d batches were taken, want 5", len(times))
+	}
+}
+
+// lookUpsAfterARestore: a database that has forgotten sends asks for nobody until
+// it is released, and then for nobody whose last claim it may have forgotten.
+func lookUpsAfterARestore(t *testing.T, r *restored) {
+	b := r.texts(3)
+	r.doubted(b)
+	other := r.textsAgain("other")
+	r.Now = r.Now.Add(3 * time.Minute) // its claim is not of the same time, but the lost one may be
+	c, _ := r.claimOf(other, 3)
+	r.must(r.Claim(r.ctx(), c))
+	r.isHeld(r.Store, "")
+	goBack := r.backUp()
+	r.Now = r.Now.Add(time.Second)
+	r.isHeld(r.Store, "")
+	r.must1(r.Record(r.ctx(), objection(r.email(address(1)))))
+	goBack()
+	r.isHeld(r.Store, "suppressions went back")
+	r.Now = r.Now.Add(time.Minute)
+	if l, _ := r.look(); l.Batch != 0 {
+		t.Errorf("while sending is held: %+v", l)
+	}
+	r.release(r.Store)
+	r.isHeld(r.Store, "")
+	r.Now = r.Now.Add(time.Minute)
+	for range 2 {
+		l, doubts := r.look()
+		if l.Batch == other.ID && len(doubts) != 0 {
+			t.Errorf("%d are asked for whom the release has put in doubt", len(doubts))
+		}
+		for _, d := range doubts {
+			r.sighted(false, d, seen(d, "SM1", "sent"))
+		}
+		if l.Batch == b.ID && len(doubts) != 3 {
+			t.Errorf("%d are asked for, want 3", len(doubts))
+		}
 	}
 }

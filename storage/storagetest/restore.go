@@ -128,6 +128,7 @@ func restores(t *testing.T, e Engine) {
 		{"a refused consent stays refused", refusedConsent},
 		{"damaged lines are told", damagedLines},
 		{"a memory of another database holds", otherIdentity},
+		{"a look-up takes nothing for a send that was lost", lookUpsAfterARestore},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, openRestored(t, e)) })
 	}
