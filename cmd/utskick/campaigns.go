@@ -222,8 +222,11 @@ func (sh *shell) writeReport(r dispatcher.Report) error {
 			fmt.Fprintf(sh.stdout, "\n%s is held: %s. Mend the cause, then\n  utskick providers release %s\n", c.Channel, c.Held, c.Channel)
 		}
 		if c.InDoubt > 0 {
-			fmt.Fprintf(sh.stdout, "\n%s: %d are in doubt, and are not sent to again by themselves. Decide with\n"+
-				"  utskick campaigns write-off|resend %q\n", c.Channel, c.InDoubt, r.Campaign)
+			fmt.Fprintf(sh.stdout, "\n%s: %d are in doubt, %d open and %d final, and are not sent to again by themselves. Decide with\n"+
+				"  utskick campaigns write-off|resend %q\n", c.Channel, c.InDoubt, c.InDoubt-c.InDoubtFinal, c.InDoubtFinal, r.Campaign)
+		}
+		if c.Resolved > 0 {
+			fmt.Fprintf(sh.stdout, "\n%s: of %d who were in doubt, evidence has told since what became of their message.\n", c.Channel, c.Resolved)
 		}
 		if c.Resent > 0 {
 			fmt.Fprintf(sh.stdout, "\n%s: %d of the sent were sent to again, after they had been in doubt.\n", c.Channel, c.Resent)

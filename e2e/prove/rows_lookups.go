@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"utskick/dispatcher"
@@ -54,8 +55,6 @@ func (s *stage) resolvedByLooking(list ...witness.Rule) error {
 		return fmt.Errorf("%d in doubt were taken and %d were not: the row shows nothing", want.taken, want.not)
 	}
 	var last dispatcher.ChannelReport
-	// Some are resolved in one round and the others left in it: by then, all that are
-	// left have been asked for.
 	err = s.eventually("those in doubt whose message was taken are sent", func() bool {
 		last = dispatcher.ChannelReport{}
 		if r, err := s.report(name); err == nil {
@@ -67,9 +66,15 @@ func (s *stage) resolvedByLooking(list ...witness.Rule) error {
 		err = errors.Join(err, fmt.Errorf("P3 is broken: sms: %d are sent, %d were resolved and %d are in doubt; by the witness %d, %d and %d",
 			last.Sent, last.Resolved, last.InDoubt, want.sent, want.taken, want.not))
 	}
+	says, errText := s.cli("campaigns", "report", name)
+	for _, line := range []string{fmt.Sprintf("sms: %d are in doubt, %[1]d open and 0 final", want.not), fmt.Sprintf("sms: of %d who were in doubt", want.taken)} {
+		if errText == nil && !strings.Contains(says, line) {
+			errText = fmt.Errorf("the report does not say %q", line)
+		}
+	}
 	s.notes = append(s.notes, fmt.Sprintf("%d of %d in doubt were looked up and found sent, %d s after the end of their run", last.Resolved,
 		want.taken+want.not, int(time.Since(s.over).Seconds())))
-	return err
+	return errors.Join(err, errText)
 }
 
 // outcomes counts the SMS of a campaign by the witness: taken in all, and of those

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// Lists is the vendor's name in rules for the requests for a list of messages.
+// Lists is the vendor's name in rules for the requests for a list of messages. No
+// other rule is for them.
 const Lists = "twilio-list"
 
 // taken are the SMS that Twilio would list: those that it has taken.
@@ -56,7 +57,7 @@ func unlessEmpty(s string) *string {
 
 // serve lists the messages to a number, the newest first, a page at a time.
 func (t *taken) serve(w http.ResponseWriter, r *http.Request) {
-	if told, any := t.rules.of(Lists, nil); any && told.Status != 0 {
+	if told, any := t.rules.pick(func(one Rule) bool { return one.Vendor == Lists }); any {
 		if told.RetryAfter > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(told.RetryAfter))
 		}
