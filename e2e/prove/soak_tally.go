@@ -3,11 +3,8 @@ package main
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
-
-	"utskick/e2e/witness"
 )
 
 // tally judges the logs line by line while they grow, and keeps of them only
@@ -118,17 +115,6 @@ func (t *tally) taken(c call, campaign string, ch, i int) {
 	}
 	t.counts.duplicates++
 	t.broken("P2", "%s, %s: a send to a destination that had it already", campaign, channelNames[ch])
-}
-
-// doubtOf returns the cause of doubt that follows from an answer.
-func doubtOf(answer string) string {
-	switch {
-	case strings.HasPrefix(answer, "5"):
-		return server
-	case answer == witness.Reset, answer == witness.Truncate, answer == witness.Silence:
-		return noAnswer
-	}
-	return ""
 }
 
 // wish takes a line of the client's log.

@@ -98,8 +98,10 @@ func acceptTwilio(w http.ResponseWriter, call int64) {
 	fmt.Fprintf(w, `{"sid":%q,"status":"queued"}`, messageID(call))
 }
 
+// refuseTwilio says of a 400 that there is no route, by which nobody's number is
+// the worse.
 func refuseTwilio(status int) string {
-	code := map[int]int{http.StatusTooManyRequests: 20429, http.StatusBadRequest: 21211}[status]
+	code := map[int]int{http.StatusTooManyRequests: 20429, http.StatusBadRequest: 21612}[status]
 	return fmt.Sprintf(`{"code":%d,"message":"refused by the witness","status":%d}`, code, status)
 }
 
