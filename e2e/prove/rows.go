@@ -52,7 +52,7 @@ const none = "none"
 
 func rows() []row {
 	all := []row{{name: none, fault: "none; addresses in two spellings", short: []string{postgres, sqlite}, apply: once}}
-	for _, more := range [][]row{kills(), sweeping(), releasing(), freezes(), delays(), operators(), brokers(), databases(), cutOffs(), restores(), vendors(), answered(),
+	for _, more := range [][]row{kills(), sweeping(), releasing(), freezes(), delays(), operators(), brokers(), databases(), cutOffs(), restores(), vendors(), answered(), powerCuts(),
 		clocks(), disks(), slowness(), webhooks()} {
 		all = append(all, more...)
 	}

@@ -41,6 +41,7 @@ type stage struct {
 	launched []string
 	shift    string    // the file that shifts the clock of Postgres
 	proxy    *proxy    // between the product and Postgres
+	disk     *disk     // that a power cut is to be played on
 	notes    []string  // what the row has measured
 	faults   int       // how many were done; kills are counted beside
 	over     time.Time // when the last fault was over
@@ -292,7 +293,10 @@ func (s *stage) process(name string, arms []string, args ...string) *process {
 		if s.way != nil && name == "serve" {
 			env = append(env, "UTSKICK_DATABASE_URL="+s.way.URL) // the last one counts
 		}
-		cmd := command(context.WithoutCancel(s.ctx), s.binary, env, args...)
+		if err := s.powerIsBack(); err != nil {
+			return nil, err
+		}
+		cmd := s.command(context.WithoutCancel(s.ctx), true, env, args...)
 		cmd.Stderr = log
 		return cmd, cmd.Start()
 	}}
@@ -373,7 +377,7 @@ func (s *stage) cli(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
 	defer cancel()
 	var out, log bytes.Buffer
-	cmd := command(ctx, s.binary, s.environment(), args...)
+	cmd := s.command(ctx, false, s.environment(), args...)
 	cmd.Stdout, cmd.Stderr = &out, &log
 	if err := cmd.Run(); err != nil {
 		return "", fmt.Errorf("utskick %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(log.String()))
