@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"utskick/dispatcher"
+	"utskick/e2e/witness"
 )
 
 // launch makes a campaign and launches it. Its messages say which it is: the
@@ -23,6 +24,7 @@ func (s *stage) launch() (name string, err error) {
 	if err := s.retry(func() error { _, err := s.cli(args...); return err }); err != nil {
 		return name, err
 	}
+	s.begun[name] = witness.Now()
 	if err := s.retry(func() error { _, err := s.cli("campaigns", "launch", name); return err }); err != nil {
 		return name, err
 	}

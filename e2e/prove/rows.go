@@ -18,6 +18,7 @@ type row struct {
 	env         map[string]string
 	persons     int           // 0: usual
 	every       time.Duration // between two objections; 0: usual
+	waver       int           // people who are left to the row, and object at no other time
 	// server says how to start a Postgres for this row alone; nil: the lane's.
 	server func(*stage) (testserver.Options, error)
 	// between changes the environment before anything is started.
@@ -52,7 +53,7 @@ const none = "none"
 
 func rows() []row {
 	all := []row{{name: none, fault: "none; addresses in two spellings", short: []string{postgres, sqlite}, apply: once}}
-	for _, more := range [][]row{kills(), sweeping(), releasing(), freezes(), delays(), operators(), brokers(), databases(), cutOffs(), restores(), vendors(), answered(), powerCuts(),
+	for _, more := range [][]row{kills(), sweeping(), releasing(), freezes(), delays(), operators(), brokers(), databases(), cutOffs(), restores(), vendors(), answered(), powerCuts(), consents(),
 		clocks(), disks(), slowness(), webhooks()} {
 		all = append(all, more...)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -39,6 +40,8 @@ type stage struct {
 	workers  []*process // serve alone on SQLite
 	client   *client
 	launched []string
+	begun    map[string]int64 // when each was about to be launched
+	waverers []witness.Message
 	shift    string    // the file that shifts the clock of Postgres
 	proxy    *proxy    // between the product and Postgres
 	disk     *disk     // that a power cut is to be played on
@@ -54,7 +57,7 @@ const limit = 170 * time.Second
 func (l *lane) run(ctx context.Context, dir string, j job) verdict {
 	ctx, cancel := context.WithTimeout(ctx, 2*limit)
 	defer cancel()
-	s := &stage{lane: l, ctx: ctx, row: j.row, engine: j.engine, people: newPeople(j.row.size()), env: map[string]string{}}
+	s := &stage{lane: l, ctx: ctx, row: j.row, engine: j.engine, people: newPeople(j.row.size()), env: map[string]string{}, begun: map[string]int64{}}
 	s.dir = filepath.Join(dir, strings.ReplaceAll(j.String(), "/", "-"))
 	if l.keep != "" {
 		s.dir = filepath.Join(l.keep, strings.ReplaceAll(j.String(), "/", "-"))
@@ -343,6 +346,8 @@ func (s *stage) startClient() error {
 			}
 		}
 	}
+	rand.Shuffle(len(s.client.links), func(i, j int) { s.client.links[i], s.client.links[j] = s.client.links[j], s.client.links[i] })
+	s.waverers, s.client.links = s.client.links[:s.row.waver], s.client.links[s.row.waver:]
 	s.client.start(s.ctx)
 	return nil
 }
