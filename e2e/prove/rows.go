@@ -33,6 +33,7 @@ type row struct {
 	ends    string   // the promise that is broken when a run does not end
 	away    bool     // commands fail while the fault lasts
 	cancels bool
+	tracks  bool // opens and clicks
 	ownWay  bool // serve has a way of its own to Postgres
 	refuses bool
 }
@@ -53,7 +54,7 @@ const none = "none"
 
 func rows() []row {
 	all := []row{{name: none, fault: "none; addresses in two spellings", short: []string{postgres, sqlite}, apply: once}}
-	for _, more := range [][]row{kills(), sweeping(), releasing(), freezes(), delays(), operators(), brokers(), databases(), cutOffs(), restores(), vendors(), answered(), powerCuts(), consents(),
+	for _, more := range [][]row{kills(), sweeping(), releasing(), freezes(), delays(), operators(), brokers(), databases(), cutOffs(), restores(), vendors(), answered(), powerCuts(), consents(), storms(),
 		clocks(), disks(), slowness(), webhooks()} {
 		all = append(all, more...)
 	}
@@ -72,7 +73,7 @@ func once(s *stage) error {
 func kills() (all []row) {
 	at := []failpoint.Name{
 		failpoint.PlannedBeforeCommit, failpoint.PlannedAfterCommit, failpoint.Rung, failpoint.Prepared, failpoint.ClaimBeforeCommit,
-		failpoint.ClaimAnswer, failpoint.Claimed, failpoint.Checked, failpoint.Opened, failpoint.Sent, failpoint.SettleBeforeCommit,
+		failpoint.ClaimAnswer, failpoint.Claimed, failpoint.Checked, failpoint.Opened, failpoint.Allowed, failpoint.Sent, failpoint.SettleBeforeCommit,
 		failpoint.SettleAnswer, failpoint.Settled, failpoint.RunFinishing,
 		failpoint.WishBeforeCommit, failpoint.WishCommitted, failpoint.Acknowledged,
 	}

@@ -132,7 +132,7 @@ func (s *stage) judgeHooks(r dispatcher.Report) error {
 	delivered := map[string]map[string]bool{}
 	early := 0
 	err := readLines(witness.HooksLog(s.file("witness.ndjson")), func(l witness.Hooked) {
-		if l.Status/100 != 2 {
+		if !l.Acknowledged() {
 			return
 		}
 		for _, e := range l.Events {

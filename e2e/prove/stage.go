@@ -119,7 +119,7 @@ func (s *stage) open() error {
 	if err := s.configure(); err != nil {
 		return err
 	}
-	files := [][]string{{"contacts.csv", s.people.csv, "contacts", "import"}, {"sender.json", example(examples.Sender), "senders", "save"}}
+	files := [][]string{{"contacts.csv", s.people.csv, "contacts", "import"}, {"sender.json", s.sender(), "senders", "save"}}
 	if _, err := s.cli("migrate"); err != nil {
 		return err
 	}
@@ -142,6 +142,16 @@ func (s *stage) listens() error {
 		}
 		return err == nil
 	})
+}
+
+// sender is the sender of all campaigns. In a row that tracks, opens and clicks are
+// tied to people without their consent being asked for.
+func (s *stage) sender() string {
+	sender := example(examples.Sender)
+	if s.row.tracks {
+		sender = strings.Replace(sender, `"open_tracking": "consent"`, `"open_tracking": "always"`, 1)
+	}
+	return sender
 }
 
 func example(name string) string {

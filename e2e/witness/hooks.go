@@ -29,6 +29,7 @@ type Telling struct {
 	Token  string  // for Twilio's
 	Copies int     // how often each event is told, in different requests; 0 is once
 	Early  float64 // the part of calls whose events are told before their answer
+	Storm  int     // how many events a second are told beside, see [hooks.storm]
 }
 
 // Told is what was told so far. Waiting counts what was not acknowledged yet.
@@ -72,7 +73,13 @@ type hooks struct {
 	key     *ecdsa.PrivateKey
 	waiting []Event
 	told    Told
+	mails   []Event // taken since there is a storm: one for each message
+	clicks  []Event // of links in them that nobody has clicked yet
 }
+
+// client follows no link: it leads to a shop that is not there.
+var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: atOnce},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 
 // serve takes a [Telling], and answers what was told so far.
 func (h *hooks) serve(w http.ResponseWriter, r *http.Request) {
@@ -121,6 +128,9 @@ func (h *hooks) of(call Line) (events []Event, early bool) {
 		return nil, false
 	}
 	for i, m := range call.Messages {
+		if h.how.Storm > 0 && call.Vendor == "sendgrid" {
+			h.remember(m)
+		}
 		for _, word := range words[call.Vendor] {
 			if m.group == "" {
 				continue
@@ -167,6 +177,9 @@ func (h *hooks) run() {
 	}
 }
 
+// atOnce is how many requests are under way at most.
+const atOnce = 64
+
 // tell makes the requests for events, and returns those that were not
 // acknowledged.
 func (h *hooks) tell(ctx context.Context, events []Event, early bool) (again []Event) {
@@ -174,16 +187,40 @@ func (h *hooks) tell(ctx context.Context, events []Event, early bool) (again []E
 	how, key := h.how, h.key
 	h.mu.Unlock()
 	var mails []Event
+	var requests []func() []Event
 	for _, e := range events {
-		if e.vendor == "sendgrid" {
+		switch e.vendor {
+		case "sendgrid":
 			mails = append(mails, e)
-			continue
+		case person:
+			requests = append(requests, func() []Event {
+				return h.post(ctx, func() (*http.Request, error) { return personRequest(ctx, how, e) }, early, e)
+			})
+		default:
+			requests = append(requests, func() []Event {
+				return h.post(ctx, func() (*http.Request, error) { return twilioRequest(ctx, how, e) }, early, e)
+			})
 		}
-		again = append(again, h.post(ctx, func() (*http.Request, error) { return twilioRequest(ctx, how, e) }, early, e)...)
 	}
 	for part := range slices.Chunk(mails, mostEvents) {
-		again = append(again, h.post(ctx, func() (*http.Request, error) { return sendGridRequest(ctx, how, key, part) }, early, part...)...)
+		requests = append(requests, func() []Event {
+			return h.post(ctx, func() (*http.Request, error) { return sendGridRequest(ctx, how, key, part) }, early, part...)
+		})
 	}
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	slots := make(chan struct{}, atOnce)
+	for _, request := range requests {
+		slots <- struct{}{}
+		all.Go(func() {
+			failed := request()
+			<-slots
+			mu.Lock()
+			defer mu.Unlock()
+			again = append(again, failed...)
+		})
+	}
+	all.Wait()
 	return again
 }
 
@@ -197,10 +234,14 @@ func (h *hooks) post(ctx context.Context, make func() (*http.Request, error), ea
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	line := Hooked{Vendor: events[0].vendor, Early: early, Events: events}
-	res, err := http.DefaultClient.Do(req.WithContext(ctx))
+	res, err := client.Do(req.WithContext(ctx))
 	if err == nil {
 		line.Status = res.StatusCode
+		_, err = io.Copy(io.Discard, res.Body)
 		_ = res.Body.Close()
+	}
+	if err != nil {
+		line.Status = 0
 	}
 	line.At = Now()
 	if err := h.log.Append(line); err != nil {
@@ -208,12 +249,18 @@ func (h *hooks) post(ctx context.Context, make func() (*http.Request, error), ea
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if line.Status/100 == 2 {
+	if line.Acknowledged() {
 		h.told.Acknowledged += len(events)
 		return nil
 	}
 	h.told.Refused += len(events)
 	return events
+}
+
+// Acknowledged reports whether the product has said that it has the events. A
+// click is answered with the way to its target.
+func (l Hooked) Acknowledged() bool {
+	return l.Status/100 == 2 || (l.Vendor == person && l.Status == http.StatusFound)
 }
 
 // sendGridRequest is a request of SendGrid's Event Webhook, signed over the

@@ -47,6 +47,7 @@ func Run(path string, in io.Reader, out io.Writer) error {
 	s := &server{log: log, fail: make(chan error, 1)}
 	s.hooks = &hooks{log: hookLog, fail: s.end}
 	go s.hooks.run()
+	go s.hooks.storm()
 	tokens := fcmtest.StartTokens()
 	defer tokens.Close()
 	at := Addresses{Credentials: tokens.Credentials()}
