@@ -42,9 +42,17 @@ func (h *hooks) storm() {
 		h.mu.Lock()
 		owed += now.Sub(last).Seconds() * float64(h.how.Storm)
 		last = now
-		for ; owed >= 1 && len(h.mails) > 0; owed-- {
+		for owed >= 1 && len(h.mails) > 0 {
 			n++
-			h.waiting = append(h.waiting, h.nextOfStorm(n))
+			e := h.nextOfStorm(n)
+			copies := 1
+			if e.vendor != person { // whose second click would be another one
+				copies = max(1, h.how.Copies)
+			}
+			for range copies {
+				h.waiting = append(h.waiting, e)
+			}
+			owed -= float64(copies)
 		}
 		if len(h.mails) == 0 {
 			owed = 0
