@@ -28,6 +28,7 @@ type disk struct {
 	logs   []string          // of all processes since before
 	before map[string][]byte // the files
 	cut    *cut              // the power is to fail
+	met    int               // how many writes the last cut met that were not synced
 	notes  []string
 }
 
@@ -170,6 +171,7 @@ func (d *disk) fail(stays func(*change) bool) error {
 		return err
 	}
 	writes, size, names := r.unsynced()
+	d.met = writes
 	d.notes = append(d.notes, fmt.Sprintf("a cut met %d writes of %d bytes and %d names that were not synced", writes, size, names))
 	d.before, d.logs = r.image(stays), nil
 	for path := range now {
