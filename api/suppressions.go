@@ -54,12 +54,28 @@ type wishFields struct {
 	ExpiresAt string `json:"expires_at,omitempty" doc:"RFC 3339; a pause needs one"`
 }
 
+// liftFields is a wish that is taken back.
+type liftFields struct {
+	Kind     string `json:"kind" enum:"email,phone,push,contact,key" doc:"What address is; a contact is named by its external id, a key in hexadecimal"`
+	Address  string `json:"address" minLength:"1"`
+	Channel  string `json:"channel,omitempty" enum:"*,email,sms,push,post,phone"`
+	Topic    string `json:"topic,omitempty"`
+	Purpose  string `json:"purpose,omitempty" enum:"*,marketing,profiling,open_tracking,ad_tracking,ad_list_sharing"`
+	Sender   string `json:"sender,omitempty"`
+	Cause    string `json:"cause" enum:"objected,unsubscribed,stopped,complained,withdrawn,bounced,invalid,unregistered,paused"`
+	Evidence string `json:"evidence" minLength:"1" doc:"How it is known that the person wants this, such as the number of a case; no address"`
+}
+
 func (o *operator) registerSuppressions() {
 	add := operation(http.MethodPost, "/v1/suppressions", "add-suppression", suppressionsTag, "Record a wish",
 		"When this answers, no send to the person can be started any more within the scope. A person's own word (objected, unsubscribed, stopped, complained, "+
 			"withdrawn) holds for every address that the person has or had; the other causes for this address.")
 	add.DefaultStatus = http.StatusCreated
 	huma.Register(o.api, add, o.addSuppression)
+	huma.Register(o.api, operation(http.MethodPost, "/v1/suppressions/lift", "lift-suppression", suppressionsTag, "Lift a wish",
+		"Lifts the wish of exactly this scope and cause, for the addresses that recording it would cover. Other wishes of the person stay, and so does the "+
+			"absence of a consent. What is not there is lifted without an effect. An unsubscribe by link has its channel, the purpose marketing, and any topic and sender."),
+		o.liftSuppression)
 	huma.Register(o.api, operation(http.MethodPost, "/v1/suppressions/check", "check-suppression", suppressionsTag, "Ask whether a message would be withheld",
 		"Asks what the gate asks before a send."), o.checkSuppression)
 	imports := operation(http.MethodPost, "/v1/suppressions/import", "import-suppressions", suppressionsTag, "Import a file of wishes",
@@ -85,13 +101,28 @@ func (o *operator) addSuppression(ctx context.Context, in *struct{ Body wishFiel
 	if len(problems) > 0 {
 		return nil, invalid(rowProblems(problems, func(column string) string { return "body." + column })...)
 	}
+	return o.record(ctx, "suppression.add", wish)
+}
+
+func (o *operator) liftSuppression(ctx context.Context, in *struct{ Body liftFields }) (*struct{ Body recordedAnswer }, error) {
+	b := in.Body
+	wish, problems := o.reader.Lift(suppression.Fields{Kind: b.Kind, Address: b.Address, Channel: b.Channel, Topic: b.Topic, Purpose: b.Purpose,
+		Sender: b.Sender, Cause: b.Cause, Evidence: b.Evidence})
+	if len(problems) > 0 {
+		return nil, invalid(rowProblems(problems, func(column string) string { return "body." + column })...)
+	}
+	return o.record(ctx, "suppression.lift", wish)
+}
+
+// record records a wish, under the name that the audit log has for it.
+func (o *operator) record(ctx context.Context, action string, wish suppression.Wish) (*struct{ Body recordedAnswer }, error) {
 	// A client that hangs up has still told us.
 	recorded, err := o.c.Register.Record(context.WithoutCancel(ctx), wish)
 	if err != nil {
 		o.c.Log.Error("a wish was not recorded", "key", wish.Entry.Key.Short(), "error", err)
 		return nil, newProblem(http.StatusServiceUnavailable, "the wish was not acknowledged; send it again until it is")
 	}
-	o.audit(ctx, "suppression.add", wish.Entry.Key.Short(), string(wish.Entry.Cause))
+	o.audit(ctx, action, wish.Entry.Key.Short(), string(wish.Entry.Cause))
 	return &struct{ Body recordedAnswer }{recordedAnswer{recorded.Version, recorded.Keys}}, nil
 }
 

@@ -47,6 +47,32 @@ func TestAddSuppression(t *testing.T) {
 	}
 }
 
+func TestLiftSuppression(t *testing.T) {
+	s := newSite(t, nil)
+	const wish = `"kind":"email","address":"anna@example.com","channel":"email","purpose":"marketing","cause":"unsubscribed"`
+	a := s.as(s.marketer, http.MethodPost, "/v1/suppressions/lift", `{`+wish+`,"evidence":"case 7"}`)
+	a.want(t, http.StatusOK)
+	want := suppression.Wish{Person: true, Entry: suppression.Entry{Key: s.keyer.Key(audience.KindEmail, "anna@example.com"), Channel: "email", Topic: "*",
+		Purpose: "marketing", Sender: "*", Cause: suppression.Unsubscribed, Source: "operator", Evidence: "case 7"}}
+	if diff := cmp.Diff([]suppression.Wish{want}, s.store.recorded()); diff != "" {
+		t.Error(diff)
+	}
+	if got := decode[recordedAnswer](t, a); got.Version != 1 || got.Keys != 1 {
+		t.Errorf("%+v", got)
+	}
+	for body, status := range map[string]int{
+		`{` + wish + `}`: http.StatusUnprocessableEntity,
+		`{` + wish + `,"evidence":"mail from anna@example.com"}`:            http.StatusUnprocessableEntity,
+		`{"kind":"email","address":"anna@example.com","evidence":"case 7"}`: http.StatusUnprocessableEntity,
+	} {
+		s.as(s.marketer, http.MethodPost, "/v1/suppressions/lift", body).want(t, status)
+	}
+	s.as(s.aud, http.MethodPost, "/v1/suppressions/lift", `{`+wish+`,"evidence":"case 7"}`).want(t, http.StatusForbidden)
+	if n := len(s.store.recorded()); n != 1 {
+		t.Errorf("%d wishes are recorded", n)
+	}
+}
+
 func TestCheckSuppression(t *testing.T) {
 	s := newSite(t, nil)
 	s.as(s.admin, http.MethodPut, "/v1/contacts/c1", `{"email":"anna@example.com","phone":"0701740605","push_tokens":["t1","t2"]}`).want(t, http.StatusOK)

@@ -75,9 +75,44 @@ func (r Reader) Key(kind, address string) (audience.Key, error) {
 // The causes that are a person's own word cover every key that the person has
 // or had; those that are about one address, such as a bounce, cover that one.
 func (r Reader) Wish(f Fields) (Wish, []audience.Problem) {
+	e, p := r.entry(f)
+	var err error
+	if e.ExpiresAt, err = expiry(f.ExpiresAt, e.Cause); err != nil {
+		p.reject("expires_at", err.Error())
+	}
+	if e.Evidence, err = evidence(f.Evidence); err != nil {
+		p = append(p, audience.Problem{Field: "evidence", Rule: err.Error()})
+	}
+	e.Active = true
+	return Wish{Person: personal(e.Cause), Entry: e}, p
+}
+
+// Lift reads a wish that is taken back, such as a consent that is given again: it
+// lifts the entry of exactly this scope and cause, for the keys that [Reader.Wish]
+// would set it for. All others stay. How it is known that the person wants it must
+// be said (GDPR 7(1)).
+func (r Reader) Lift(f Fields) (Wish, []audience.Problem) {
+	e, p := r.entry(f)
+	if strings.TrimSpace(f.Cause) == "" {
+		p.reject("cause", "is empty: say which wish is lifted")
+	}
+	if strings.TrimSpace(f.ExpiresAt) != "" {
+		p.reject("expires_at", "is of no use: what is lifted has no end")
+	}
+	var err error
+	if e.Evidence, err = evidence(f.Evidence); err != nil {
+		p.reject("evidence", err.Error())
+	} else if e.Evidence == "" {
+		p.reject("evidence", "is empty: say how it is known that the person wants this")
+	}
+	return Wish{Person: personal(e.Cause), Entry: e}, p
+}
+
+// entry reads whom a wish is for, its scope and its cause.
+func (r Reader) entry(f Fields) (Entry, fieldProblems) {
 	var p fieldProblems
 	e := Entry{Channel: scope(f.Channel, true), Topic: scope(f.Topic, true), Purpose: scope(f.Purpose, true), Sender: scope(f.Sender, false),
-		Cause: Cause(strings.ToLower(strings.TrimSpace(f.Cause))), Active: true, Source: r.Source}
+		Cause: Cause(strings.ToLower(strings.TrimSpace(f.Cause))), Source: r.Source}
 	if e.Cause == "" {
 		e.Cause = Objected
 	}
@@ -91,13 +126,7 @@ func (r Reader) Wish(f Fields) (Wish, []audience.Problem) {
 	if rank(e.Cause) == len(Causes) {
 		p.reject("cause", fmt.Sprintf("is not one of %v", Causes))
 	}
-	if e.ExpiresAt, err = expiry(f.ExpiresAt, e.Cause); err != nil {
-		p.reject("expires_at", err.Error())
-	}
-	if e.Evidence, err = evidence(f.Evidence); err != nil {
-		p = append(p, audience.Problem{Field: "evidence", Rule: err.Error()})
-	}
-	return Wish{Person: personal(e.Cause), Entry: e}, p
+	return e, p
 }
 
 // fieldProblems gathers what is wrong with the fields of a wish.

@@ -191,6 +191,44 @@ func TestAWishIsKeptWithoutItsRemark(t *testing.T) {
 	}
 }
 
+// TestLift takes back what Wish sets: the same scope, cause and reach.
+func TestLift(t *testing.T) {
+	reader := suppression.Reader{Keyer: fileKeyer(t), Source: "operator"}
+	f := suppression.Fields{Kind: "email", Address: "Anna@example.com", Channel: "email", Purpose: "marketing", Cause: "withdrawn", Evidence: "case 7"}
+	for _, cause := range []string{"withdrawn", "bounced"} {
+		f.Cause = cause
+		want, problems := reader.Wish(f)
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		want.Entry.Active = false
+		got, problems := reader.Lift(f)
+		if diff := cmp.Diff(want, got); diff != "" || len(problems) > 0 {
+			t.Errorf("%s: %v (-want +got):\n%s", cause, problems, diff)
+		}
+	}
+	pause := f
+	pause.Cause = "paused"
+	if _, problems := reader.Lift(pause); len(problems) > 0 {
+		t.Errorf("a pause cannot be lifted: %v", problems)
+	}
+	_, problems := reader.Lift(suppression.Fields{Kind: "email", Address: "anna@example.com", Evidence: "anna@example.com", ExpiresAt: "2027-01-31T00:00:00+01:00"})
+	_, without := reader.Lift(suppression.Fields{Kind: "email", Address: "anna@example.com", Cause: "objected"})
+	var got []string
+	for _, p := range append(problems, without...) {
+		got = append(got, p.Field+": "+p.Rule)
+		if !p.Rejected {
+			t.Errorf("%s is let through", p.Field)
+		}
+	}
+	want := []string{"cause: is empty: say which wish is lifted", "expires_at: is of no use: what is lifted has no end",
+		"evidence: has an @ and was left out: an entry outlives erasure and holds no address",
+		"evidence: is empty: say how it is known that the person wants this"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestFilesThatAreRefused(t *testing.T) {
 	for file, want := range map[string]string{
 		"":                                     "there is no header in UTF-8",

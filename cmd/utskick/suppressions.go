@@ -14,6 +14,7 @@ type suppressionsCommand struct {
 	Import suppressionsImport `cmd:"" help:"Import wishes from a CSV file of addresses or keys."`
 	Export suppressionsExport `cmd:"" help:"Export what is in force, as keys."`
 	Add    suppressionsAdd    `cmd:"" help:"Record one wish; it is in force when the command returns."`
+	Lift   suppressionsLift   `cmd:"" help:"Lift one wish, such as when a consent is given again."`
 	Check  suppressionsCheck  `cmd:"" help:"Tell whether a message would be withheld from an address."`
 }
 
@@ -92,6 +93,37 @@ func (c suppressionsAdd) Run(sh *shell) error {
 		}
 		return sh.print(map[string]any{"cause": wish.Entry.Cause, "keys": recorded.Keys, "version": recorded.Version},
 			"Recorded as %s for %d keys; in force since version %d.", wish.Entry.Cause, recorded.Keys, recorded.Version)
+	})
+}
+
+type suppressionsLift struct {
+	Address  string `arg:"" help:"E-mail address, phone number, external id of a contact, push token or key."`
+	Kind     string `help:"What the address is: email, phone, push, contact or key; guessed if it is not given."`
+	Channel  string `help:"As the wish has it; all if it is not given."`
+	Topic    string `help:"As the wish has it; all if it is not given."`
+	Purpose  string `help:"As the wish has it; all if it is not given."`
+	Sender   string `help:"As the wish has it; all if it is not given."`
+	Cause    string `required:"" help:"Cause of the wish; those of other causes stay."`
+	Evidence string `required:"" help:"How we know that the person wants this, such as a case number; no address."`
+}
+
+func (c suppressionsLift) Run(sh *shell) error {
+	return sh.with(func(a *app) error {
+		reader := suppression.Reader{Keyer: a.keyer, Region: a.cfg.Region, Source: "operator"}
+		wish, problems := reader.Lift(suppression.Fields{Kind: kindOf(c.Kind, c.Address), Address: c.Address, Channel: c.Channel, Topic: c.Topic,
+			Purpose: c.Purpose, Sender: c.Sender, Cause: c.Cause, Evidence: c.Evidence})
+		if len(problems) > 0 {
+			return misuse{fmt.Errorf("%s: %s", problems[0].Field, problems[0].Rule)}
+		}
+		recorded, err := a.register.Record(sh.ctx, wish)
+		if err != nil {
+			return err
+		}
+		if err := a.store.Audit(sh.ctx, "command line", "suppressions lift", wish.Entry.Key.Short(), string(wish.Entry.Cause)); err != nil {
+			return err
+		}
+		return sh.print(map[string]any{"cause": wish.Entry.Cause, "keys": recorded.Keys, "version": recorded.Version},
+			"Of %d keys nothing is %s in this scope any more, since version %d.", recorded.Keys, wish.Entry.Cause, recorded.Version)
 	})
 }
 

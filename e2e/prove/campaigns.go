@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"utskick/dispatcher"
+	"utskick/e2e/witness"
 )
 
 // launch makes a campaign and launches it. Its messages say which it is: the
@@ -15,7 +16,7 @@ func (s *stage) launch() (name string, err error) {
 	name = fmt.Sprintf("prov-%d", len(s.launched)+1)
 	args := []string{"campaigns", "create", name, "--sender", "exempelbolaget", "--topic", "offer"}
 	for _, ch := range channelNames {
-		if err := s.retry(func() error { return s.feed(name+"-"+ch+".json", template(name, ch), "templates", "save") }); err != nil {
+		if err := s.retry(func() error { return s.feed(name+"-"+ch+".json", s.template(name, ch), "templates", "save") }); err != nil {
 			return name, err
 		}
 		args = append(args, "--"+ch, name+"-"+ch)
@@ -23,6 +24,7 @@ func (s *stage) launch() (name string, err error) {
 	if err := s.retry(func() error { _, err := s.cli(args...); return err }); err != nil {
 		return name, err
 	}
+	s.begun[name] = witness.Now()
 	if err := s.retry(func() error { _, err := s.cli("campaigns", "launch", name); return err }); err != nil {
 		return name, err
 	}
@@ -41,12 +43,21 @@ func (s *stage) retry(f func() error) error {
 	return err
 }
 
-func template(name, channel string) string {
+// wares is how many links to wares a mail has in a row that tracks.
+const wares = 5
+
+func (s *stage) template(name, channel string) string {
 	content := map[string]string{}
 	switch channel {
 	case "email":
+		links := ""
+		for i := range wares {
+			if s.row.tracks {
+				links += fmt.Sprintf(`<p><a href="https://www.exempelbolaget.test/vara/%d">Vara %d</a></p>`, i, i)
+			}
+		}
 		content["subject"] = name
-		content["html"] = `<html><body><p>Hej {{ contact.first_name }}</p><p><a href="{{ unsubscribe_url }}">Avsluta</a></p></body></html>`
+		content["html"] = `<html><body><p>Hej {{ contact.first_name }}</p>` + links + `<p><a href="{{ unsubscribe_url }}">Avsluta</a></p></body></html>`
 	case "sms":
 		content["text"] = name + ": hej {{ contact.first_name }}"
 	case "push":

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"time"
@@ -18,6 +19,8 @@ type evidence struct {
 	calls   []call
 	wishes  []wish
 	reports []dispatcher.Report
+	// begun is when each campaign was about to be launched.
+	begun map[string]int64
 	// doubt lists the causes of in_doubt that the row's fault explains.
 	doubt []string
 	// cancels says that the row cancels runs or lets them expire.
@@ -43,7 +46,7 @@ func judge(e evidence) verdict {
 	v := verdict{runs: len(e.reports)}
 	taken := e.takes(&v)
 	e.judgeAcknowledgements(&v)
-	first := e.firstAsked()
+	said := e.lastWords()
 	for _, r := range e.reports {
 		if !r.State.Ended() {
 			v.broken("P3", "run %s is %s, and nothing ends it", r.Campaign, r.State)
@@ -53,7 +56,7 @@ func judge(e evidence) verdict {
 			v.broken("P3", "%v", err)
 		}
 		for _, c := range r.Channels {
-			e.judgeSums(&v, r, c, taken[r.Campaign], first)
+			e.judgeSums(&v, r, c, taken[r.Campaign], said)
 		}
 	}
 	return v
@@ -94,24 +97,20 @@ func (e evidence) takes(v *verdict) map[string]map[destination]int {
 }
 
 // judgeAcknowledgements judges P1: no send to a person is started after her
-// objection was acknowledged. Both instants are by one clock; the one of the
-// send is when its first byte arrived, which is never before it started.
+// objection was acknowledged, until she asks for messages again. All instants are
+// by one clock; the one of the send is when its first byte arrived, which is never
+// before it started.
 func (e evidence) judgeAcknowledgements(v *verdict) {
-	acked := map[destination]int64{}
-	for _, w := range e.wishes {
-		to := destination{w.Channel, w.To}
-		if _, known := acked[to]; w.Event == acknowledged && !known {
-			acked[to] = w.At
-		}
-	}
-	v.objections = len(acked)
+	alone := e.leftAlone()
+	v.objections = len(alone)
 	var latest time.Duration
 	for _, c := range e.calls {
 		for _, m := range c.Messages {
-			at, objected := acked[destination{m.Channel, canonical(m.Channel, m.To)}]
-			if objected && c.Start > at {
-				v.afterAck++
-				latest = max(latest, time.Duration(c.Start-at))
+			for _, s := range alone[destination{m.Channel, canonical(m.Channel, m.To)}] {
+				if c.Start > s.from && c.Start < s.to {
+					v.afterAck++
+					latest = max(latest, time.Duration(c.Start-s.from))
+				}
 			}
 		}
 	}
@@ -126,22 +125,56 @@ func (e evidence) judgeAcknowledgements(v *verdict) {
 // forgotten is longer than any call that the objection merely failed to stop.
 const forgotten = 3 * time.Second
 
-// firstAsked returns when each person first asked to be left alone.
-func (e evidence) firstAsked() map[destination]int64 {
-	first := map[destination]int64{}
+// span is from an acknowledgement until the person next asked for messages.
+type span struct{ from, to int64 }
+
+// leftAlone returns when each person was to get nothing. Nobody says anything
+// before her last word was answered, so that hers are in order in the log.
+func (e evidence) leftAlone() map[destination][]span {
+	alone := map[destination][]span{}
 	for _, w := range e.wishes {
 		to := destination{w.Channel, w.To}
-		if _, known := first[to]; !known && w.Event == asked {
-			first[to] = w.At
+		spans := alone[to]
+		open := len(spans) > 0 && spans[len(spans)-1].to == math.MaxInt64
+		switch {
+		case w.Event == acknowledged && !open:
+			alone[to] = append(spans, span{w.At, math.MaxInt64})
+		case w.Event == renewalAsked && open:
+			spans[len(spans)-1].to = w.At
 		}
 	}
-	return first
+	return alone
+}
+
+// lastWord is what a person who ever asked to be left alone said last.
+type lastWord struct {
+	objected bool
+	renewed  int64 // when her renewed consent was acknowledged, if that was it
+}
+
+// excuses reports whether she may have got nothing from a campaign that was
+// launched at an instant.
+func (l lastWord) excuses(begun int64) bool {
+	return l.objected && (l.renewed == 0 || l.renewed > begun)
+}
+
+func (e evidence) lastWords() map[destination]lastWord {
+	said := map[destination]lastWord{}
+	for _, w := range e.wishes {
+		switch to := (destination{w.Channel, w.To}); w.Event {
+		case asked:
+			said[to] = lastWord{objected: true}
+		case renewed:
+			said[to] = lastWord{objected: true, renewed: w.At}
+		}
+	}
+	return said
 }
 
 // judgeSums judges P3 for a channel of a run: everybody is somewhere, whom the
 // witness has seen is reported sent or in doubt, and whom the report calls sent
 // the witness has seen.
-func (e evidence) judgeSums(v *verdict, r dispatcher.Report, c dispatcher.ChannelReport, taken map[destination]int, first map[destination]int64) {
+func (e evidence) judgeSums(v *verdict, r dispatcher.Report, c dispatcher.ChannelReport, taken map[destination]int, said map[destination]lastWord) {
 	ch := string(c.Channel)
 	name := r.Campaign + ", " + ch
 	if c.Audience != int64(e.people.contacts) || c.Duplicates != int64(e.people.twice[ch]) {
@@ -153,11 +186,10 @@ func (e evidence) judgeSums(v *verdict, r dispatcher.Report, c dispatcher.Channe
 	seen, unasked := 0, 0
 	for to := range e.people.addresses[ch] {
 		d := destination{ch, to}
-		_, asked := first[d]
 		switch {
 		case taken[d] > 0:
 			seen++
-		case !asked:
+		case !said[d].excuses(e.begun[r.Campaign]):
 			unasked++
 		}
 	}
@@ -205,7 +237,7 @@ func (e evidence) judgeDoubt(v *verdict, name string, c dispatcher.ChannelReport
 
 // judge reads what the row has left behind, and judges it.
 func (s *stage) judge() (verdict, error) {
-	e := evidence{people: s.people, doubt: s.row.doubt, cancels: s.row.cancels, refuses: s.row.refuses}
+	e := evidence{people: s.people, begun: s.begun, doubt: s.row.doubt, cancels: s.row.cancels, refuses: s.row.refuses}
 	for _, name := range s.launched {
 		r, err := s.report(name)
 		if err != nil {

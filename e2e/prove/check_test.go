@@ -30,6 +30,14 @@ func send(id, start int64, taken bool, to string) call {
 		Messages: []witness.Message{{Channel: "email", To: to, Campaign: "prov-1"}}}}
 }
 
+// words are what somebody says, one after the other from an instant on.
+func words(to string, at int64, events ...string) (said []wish) {
+	for i, e := range events {
+		said = append(said, wish{At: at + int64(i), Event: e, Channel: "email", To: to})
+	}
+	return said
+}
+
 // TestPlantedBreaches plants a breach of each kind in sound evidence.
 func TestPlantedBreaches(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -40,6 +48,34 @@ func TestPlantedBreaches(t *testing.T) {
 		"sent after an objection": {func(e *evidence, _ *dispatcher.ChannelReport) {
 			e.calls = append(e.calls, send(2, 51, false, "B@example.com"))
 		}, "P1"},
+		"sent after an objection that came after a renewed consent": {func(e *evidence, _ *dispatcher.ChannelReport) {
+			e.wishes = append(e.wishes, words("b@example.com", 60, renewalAsked, renewed, asked, acknowledged)...)
+			e.calls = append(e.calls, send(2, 64, false, "b@example.com"))
+		}, "P1"},
+		"sent before a renewed consent was asked for": {func(e *evidence, _ *dispatcher.ChannelReport) {
+			e.wishes = append(e.wishes, words("b@example.com", 60, renewalAsked, renewed)...)
+			e.calls = append(e.calls, send(2, 59, false, "b@example.com"))
+		}, "P1"},
+		"sent as a renewed consent was asked for, and before the next objection was acknowledged": {func(e *evidence, _ *dispatcher.ChannelReport) {
+			e.wishes = append(e.wishes, words("b@example.com", 60, renewalAsked, renewed, asked, acknowledged)...)
+			e.calls = append(e.calls, send(2, 61, false, "b@example.com"), send(3, 63, false, "b@example.com"))
+		}, ""},
+		"sent after an objection, and a renewal that was refused": {func(e *evidence, _ *dispatcher.ChannelReport) {
+			e.wishes = append(e.wishes, words("b@example.com", 60, renewalAsked, renewalRefused, asked, acknowledged)...)
+			e.calls = append(e.calls, send(2, 70, false, "b@example.com"))
+		}, "P1"},
+		"left out though she has consented again": {func(e *evidence, _ *dispatcher.ChannelReport) {
+			e.wishes = append(e.wishes, words("b@example.com", 60, renewalAsked, renewed)...)
+			e.begun = map[string]int64{"prov-1": 70}
+		}, "P3"},
+		"left out of a campaign that had begun before": {func(e *evidence, _ *dispatcher.ChannelReport) {
+			e.wishes = append(e.wishes, words("b@example.com", 60, renewalAsked, renewed)...)
+			e.begun = map[string]int64{"prov-1": 55}
+		}, ""},
+		"left out as she has objected since": {func(e *evidence, _ *dispatcher.ChannelReport) {
+			e.wishes = append(e.wishes, words("b@example.com", 60, renewalAsked, renewed, asked, acknowledged)...)
+			e.begun = map[string]int64{"prov-1": 70}
+		}, ""},
 		"sent just before it": {func(e *evidence, _ *dispatcher.ChannelReport) {
 			e.calls = append(e.calls, send(2, 49, false, "b@example.com"))
 		}, ""},

@@ -18,6 +18,7 @@ type row struct {
 	env         map[string]string
 	persons     int           // 0: usual
 	every       time.Duration // between two objections; 0: usual
+	waver       int           // people who are left to the row, and object at no other time
 	// server says how to start a Postgres for this row alone; nil: the lane's.
 	server func(*stage) (testserver.Options, error)
 	// between changes the environment before anything is started.
@@ -32,6 +33,7 @@ type row struct {
 	ends    string   // the promise that is broken when a run does not end
 	away    bool     // commands fail while the fault lasts
 	cancels bool
+	tracks  bool // opens and clicks
 	ownWay  bool // serve has a way of its own to Postgres
 	refuses bool
 }
@@ -52,8 +54,8 @@ const none = "none"
 
 func rows() []row {
 	all := []row{{name: none, fault: "none; addresses in two spellings", short: []string{postgres, sqlite}, apply: once}}
-	for _, more := range [][]row{kills(), sweeping(), releasing(), freezes(), delays(), operators(), brokers(), databases(), cutOffs(), restores(), vendors(),
-		clocks(), disks(), slowness(), webhooks(), lookUps()} {
+	for _, more := range [][]row{kills(), sweeping(), releasing(), freezes(), delays(), operators(), brokers(), databases(), cutOffs(), restores(), vendors(), answered(),
+		powerCuts(), consents(), storms(), clocks(), disks(), slowness(), webhooks(), lookUps()} {
 		all = append(all, more...)
 	}
 	return all
@@ -71,7 +73,7 @@ func once(s *stage) error {
 func kills() (all []row) {
 	at := []failpoint.Name{
 		failpoint.PlannedBeforeCommit, failpoint.PlannedAfterCommit, failpoint.Rung, failpoint.Prepared, failpoint.ClaimBeforeCommit,
-		failpoint.ClaimAnswer, failpoint.Claimed, failpoint.Checked, failpoint.Opened, failpoint.Sent, failpoint.SettleBeforeCommit,
+		failpoint.ClaimAnswer, failpoint.Claimed, failpoint.Checked, failpoint.Opened, failpoint.Allowed, failpoint.Sent, failpoint.SettleBeforeCommit,
 		failpoint.SettleAnswer, failpoint.Settled, failpoint.RunFinishing,
 		failpoint.WishBeforeCommit, failpoint.WishCommitted, failpoint.Acknowledged,
 	}

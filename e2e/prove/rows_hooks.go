@@ -40,8 +40,12 @@ func newHooksKey() (k hooksKey, err error) {
 // of the messages that it takes, and of the part early of its calls before they
 // are answered.
 func (s *stage) tells(copies int, early float64) error {
-	_, err := s.hooks(witness.Telling{To: s.public, Key: s.hooksKey.private, Token: s.env["TWILIO_AUTH_TOKEN"], Copies: copies, Early: early})
+	_, err := s.hooks(s.telling(copies, early))
 	return err
+}
+
+func (s *stage) telling(copies int, early float64) witness.Telling {
+	return witness.Telling{To: s.public, Key: s.hooksKey.private, Token: s.env["TWILIO_AUTH_TOKEN"], Copies: copies, Early: early}
 }
 
 // hooks tells the witness how to tell, if anything is given, and returns what it
@@ -132,7 +136,7 @@ func (s *stage) judgeHooks(r dispatcher.Report) error {
 	delivered := map[string]map[string]bool{}
 	early := 0
 	err := readLines(witness.HooksLog(s.file("witness.ndjson")), func(l witness.Hooked) {
-		if l.Status/100 != 2 {
+		if !l.Acknowledged() {
 			return
 		}
 		for _, e := range l.Events {

@@ -191,7 +191,7 @@ func meddle(s *stage) error {
 func (s *stage) edit(name string) error {
 	args := []string{"campaigns", "edit", name, "--send-by", time.Now().Add(time.Hour).Format(time.RFC3339)}
 	for _, ch := range channelNames {
-		if err := s.feed(name+"-"+ch+".json", template(name, ch), "templates", "save"); err != nil {
+		if err := s.feed(name+"-"+ch+".json", s.template(name, ch), "templates", "save"); err != nil {
 			return err
 		}
 		args = append(args, "--"+ch, name+"-"+ch)

@@ -19,20 +19,27 @@ func (s *stage) told(list ...witness.Rule) error {
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(s.ctx, http.MethodPost, s.witness.Control, bytes.NewReader(text))
+	s.faults += len(list)
+	_, err = s.rules(http.MethodPost, text)
+	return err
+}
+
+// rules asks the witness for how many calls its rules are still for, those that
+// it is given with a POST.
+func (s *stage) rules(method string, text []byte) (left int, err error) {
+	req, err := http.NewRequestWithContext(s.ctx, method, s.witness.Control, bytes.NewReader(text))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return err
+		return 0, err
 	}
+	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		err = fmt.Errorf("the witness does not take its rules: %s", res.Status)
+		return 0, fmt.Errorf("the witness does not take its rules: %s", res.Status)
 	}
-	_ = res.Body.Close()
-	s.faults += len(list)
-	return err
+	return left, json.NewDecoder(res.Body).Decode(&left)
 }
 
 // vendors are what the providers do.

@@ -162,7 +162,12 @@ func (s *soak) openSoak() error {
 	}
 	// What comes of each message is told three times, of some before their call
 	// is answered.
-	if err := errors.Join(s.rule(), s.tells(3, 0.1)); err != nil {
+	how := s.telling(3, 0.1)
+	how.Brief = true
+	if _, err := s.hooks(how); err != nil {
+		return err
+	}
+	if err := s.rule(); err != nil {
 		return err
 	}
 	log, err := witness.Create(s.file("wishes.ndjson"))

@@ -68,7 +68,7 @@ func (s *soak) begin(ctx context.Context) (*campaign, error) {
 	c := &campaign{name: fmt.Sprintf("prov-%d", len(s.campaigns)+1), crowd: s.people.census(), launched: witness.Now()}
 	args := []string{"campaigns", "create", c.name, "--sender", "exempelbolaget", "--topic", "offer"}
 	for _, ch := range channelNames {
-		if err := s.retry(func() error { return s.feed(c.name+"-"+ch+".json", template(c.name, ch), "templates", "save") }); err != nil {
+		if err := s.retry(func() error { return s.feed(c.name+"-"+ch+".json", s.template(c.name, ch), "templates", "save") }); err != nil {
 			return nil, err
 		}
 		args = append(args, "--"+ch, c.name+"-"+ch)

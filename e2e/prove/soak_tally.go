@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -41,7 +40,7 @@ type seen struct {
 
 // counts are sums over all runs.
 type counts struct {
-	webhooks int // events that were acknowledged, each once
+	webhooks                                                   int // events that were acknowledged, each once
 	sends, objections, waiting, duplicates, afterAck, breaches int
 	latest                                                     time.Duration
 }
@@ -123,17 +122,6 @@ func (t *tally) taken(c call, campaign string, ch, i int) {
 	t.broken("P2", "%s, %s: a send to a destination that had it already", campaign, channelNames[ch])
 }
 
-// doubtOf returns the cause of doubt that follows from an answer.
-func doubtOf(answer string) string {
-	switch {
-	case strings.HasPrefix(answer, "5"):
-		return server
-	case answer == witness.Reset, answer == witness.Truncate, answer == witness.Silence:
-		return noAnswer
-	}
-	return ""
-}
-
 // wish takes a line of the client's log.
 func (t *tally) wish(w wish) {
 	t.mu.Lock()
@@ -175,6 +163,9 @@ func (t *tally) judgeAck(p *person, start int64) {
 func (t *tally) hooked(l witness.Hooked) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if !l.Acknowledged() {
+		return
+	}
 	for _, e := range l.Events {
 		t.counts.webhooks++
 		ch := channelOf(e.Channel)

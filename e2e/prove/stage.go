@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -39,8 +40,11 @@ type stage struct {
 	workers  []*process // serve alone on SQLite
 	client   *client
 	launched []string
+	begun    map[string]int64 // when each was about to be launched
+	waverers []witness.Message
 	shift    string    // the file that shifts the clock of Postgres
 	proxy    *proxy    // between the product and Postgres
+	disk     *disk     // that a power cut is to be played on
 	notes    []string  // what the row has measured
 	faults   int       // how many were done; kills are counted beside
 	over     time.Time // when the last fault was over
@@ -53,7 +57,7 @@ const limit = 170 * time.Second
 func (l *lane) run(ctx context.Context, dir string, j job) verdict {
 	ctx, cancel := context.WithTimeout(ctx, 2*limit)
 	defer cancel()
-	s := &stage{lane: l, ctx: ctx, row: j.row, engine: j.engine, people: newPeople(j.row.size()), env: map[string]string{}}
+	s := &stage{lane: l, ctx: ctx, row: j.row, engine: j.engine, people: newPeople(j.row.size()), env: map[string]string{}, begun: map[string]int64{}}
 	s.dir = filepath.Join(dir, strings.ReplaceAll(j.String(), "/", "-"))
 	if l.keep != "" {
 		s.dir = filepath.Join(l.keep, strings.ReplaceAll(j.String(), "/", "-"))
@@ -115,7 +119,7 @@ func (s *stage) open() error {
 	if err := s.configure(); err != nil {
 		return err
 	}
-	files := [][]string{{"contacts.csv", s.people.csv, "contacts", "import"}, {"sender.json", example(examples.Sender), "senders", "save"}}
+	files := [][]string{{"contacts.csv", s.people.csv, "contacts", "import"}, {"sender.json", s.sender(), "senders", "save"}}
 	if _, err := s.cli("migrate"); err != nil {
 		return err
 	}
@@ -138,6 +142,16 @@ func (s *stage) listens() error {
 		}
 		return err == nil
 	})
+}
+
+// sender is the sender of all campaigns. In a row that tracks, opens and clicks are
+// tied to people without their consent being asked for.
+func (s *stage) sender() string {
+	sender := example(examples.Sender)
+	if s.row.tracks {
+		sender = strings.Replace(sender, `"open_tracking": "consent"`, `"open_tracking": "always"`, 1)
+	}
+	return sender
 }
 
 func example(name string) string {
@@ -292,7 +306,10 @@ func (s *stage) process(name string, arms []string, args ...string) *process {
 		if s.way != nil && name == "serve" {
 			env = append(env, "UTSKICK_DATABASE_URL="+s.way.URL) // the last one counts
 		}
-		cmd := command(context.WithoutCancel(s.ctx), s.binary, env, args...)
+		if err := s.powerIsBack(); err != nil {
+			return nil, err
+		}
+		cmd := s.command(context.WithoutCancel(s.ctx), true, env, args...)
 		cmd.Stderr = log
 		return cmd, cmd.Start()
 	}}
@@ -339,6 +356,8 @@ func (s *stage) startClient() error {
 			}
 		}
 	}
+	rand.Shuffle(len(s.client.links), func(i, j int) { s.client.links[i], s.client.links[j] = s.client.links[j], s.client.links[i] })
+	s.waverers, s.client.links = s.client.links[:s.row.waver], s.client.links[s.row.waver:]
 	s.client.start(s.ctx)
 	return nil
 }
@@ -373,7 +392,7 @@ func (s *stage) cli(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
 	defer cancel()
 	var out, log bytes.Buffer
-	cmd := command(ctx, s.binary, s.environment(), args...)
+	cmd := s.command(ctx, false, s.environment(), args...)
 	cmd.Stdout, cmd.Stderr = &out, &log
 	if err := cmd.Run(); err != nil {
 		return "", fmt.Errorf("utskick %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(log.String()))

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strings"
@@ -18,6 +17,10 @@ const (
 	asked        = "asked"        // just before the request
 	acknowledged = "acknowledged" // the answer was read to its end
 	refused      = "refused"      // any other outcome: it is asked again
+
+	renewalAsked   = "renewal_asked" // the same, of a person who consents again
+	renewed        = "renewed"
+	renewalRefused = "renewal_refused"
 )
 
 // wish is a line of its log.
@@ -46,7 +49,6 @@ func (c *client) start(ctx context.Context) {
 	ctx, c.stop = context.WithCancel(ctx)
 	c.http = &http.Client{Timeout: 20 * time.Second, // longer than it takes to acknowledge without the database
 		Transport: &http.Transport{MaxIdleConnsPerHost: 16}}
-	rand.Shuffle(len(c.links), func(i, j int) { c.links[i], c.links[j] = c.links[j], c.links[i] })
 	c.wg.Go(func() {
 		tick := time.NewTicker(c.gap)
 		defer tick.Stop()
@@ -89,21 +91,26 @@ func (c *client) ask(m witness.Message) (done bool) {
 		return false
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	line := wish{Channel: m.Channel, To: canonical(m.Channel, m.To), At: witness.Now(), Event: asked}
+	return c.tell(req, m, asked, acknowledged, refused)
+}
+
+// tell makes a request in somebody's name, and logs it by these words.
+func (c *client) tell(req *http.Request, m witness.Message, before, done, failed string) bool {
+	line := wish{Channel: m.Channel, To: canonical(m.Channel, m.To), At: witness.Now(), Event: before}
 	c.write(line)
-	line.Event = refused
+	line.Event = failed
 	res, err := c.http.Do(req)
 	if err == nil {
 		_, err = io.Copy(io.Discard, res.Body)
 		_ = res.Body.Close()
 		line.Status = res.StatusCode
 		if err == nil && (res.StatusCode == http.StatusOK || res.StatusCode == http.StatusAccepted) {
-			line.Event = acknowledged
+			line.Event = done
 		}
 	}
 	line.At = witness.Now()
 	c.write(line)
-	return line.Event == acknowledged
+	return line.Event == done
 }
 
 func (c *client) write(w wish) {

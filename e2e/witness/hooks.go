@@ -31,6 +31,8 @@ type Telling struct {
 	Token  string  // for Twilio's
 	Copies int     // how often each event is told; 0 is once
 	Early  float64 // the part of calls whose events are told before their answer
+	Storm  int     // how many events a second are told beside, see [hooks.storm]
+	Brief  bool    // the log names an event only once, when it is acknowledged
 }
 
 // Told is what was told so far, each copy by itself. Waiting counts those that
@@ -49,8 +51,8 @@ type Hooked struct {
 	Status int    `json:"status"` // 0: there was no answer
 	Early  bool   `json:"early,omitempty"`
 	Count  int    `json:"count"` // how many events were told
-	// Events are those among them that the product has acknowledged now, and not
-	// before.
+	// Events are these; of a brief log those among them that are acknowledged now,
+	// and were not before.
 	Events []*Event `json:"events,omitempty"`
 }
 
@@ -73,7 +75,7 @@ type Event struct {
 func HooksLog(path string) string { return path + ".hooks" }
 
 // atOnce is how many requests may be under way.
-const atOnce = 16
+const atOnce = 64
 
 // hooks tells.
 type hooks struct {
@@ -87,10 +89,16 @@ type hooks struct {
 	waiting []*Event // as often as they are to be told
 	flying  []*Event // which are being told just now
 	told    Told
+	mails   []Event  // taken since there is a storm: one for each message
+	clicks  []*Event // of links in them that nobody has clicked yet
 }
 
 func newHooks(log *Log, fail func(error)) *hooks {
-	return &hooks{log: log, fail: fail, http: http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: atOnce}}}
+	return &hooks{log: log, fail: fail, http: http.Client{
+		Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: atOnce},
+		// Where a link leads there is no shop.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
 }
 
 // serve takes a [Telling], and answers what was told so far.
@@ -145,6 +153,9 @@ func (h *hooks) of(call Line) (events []*Event, early bool) {
 		return nil, false
 	}
 	for i, m := range call.Messages {
+		if h.how.Storm > 0 && call.Vendor == "sendgrid" {
+			h.remember(m)
+		}
 		for _, word := range words[call.Vendor] {
 			if m.group == "" {
 				continue
@@ -214,11 +225,14 @@ func (h *hooks) tell(ctx context.Context, events []*Event, early bool) (again []
 	}
 	var mails []*Event
 	for _, e := range events {
-		if e.vendor == "sendgrid" {
+		switch e.vendor {
+		case "sendgrid":
 			mails = append(mails, e)
-			continue
+		case person:
+			post([]*Event{e}, func() (*http.Request, error) { return personRequest(ctx, how, e) })
+		default:
+			post([]*Event{e}, func() (*http.Request, error) { return twilioRequest(ctx, how, e) })
 		}
-		post([]*Event{e}, func() (*http.Request, error) { return twilioRequest(ctx, how, e) })
 	}
 	for part := range slices.Chunk(mails, mostEvents) {
 		post(part, func() (*http.Request, error) { return sendGridRequest(ctx, how, key, part) })
@@ -237,13 +251,15 @@ func (h *hooks) post(make func() (*http.Request, error), early bool, events []*E
 	line := Hooked{Vendor: events[0].vendor, Early: early, Count: len(events)}
 	res, err := h.http.Do(req)
 	if err == nil {
-		line.Status = res.StatusCode
+		_, err = io.Copy(io.Discard, res.Body)
 		_ = res.Body.Close()
 	}
+	if err == nil {
+		line.Status = res.StatusCode
+	}
 	line.At = Now()
-	if line.Status/100 == 2 {
-		line.Events = h.acknowledged(events)
-	} else {
+	line.Events = h.named(events, line.Acknowledged())
+	if !line.Acknowledged() {
 		again = events
 	}
 	if err := h.log.Append(line); err != nil {
@@ -256,17 +272,26 @@ func (h *hooks) post(make func() (*http.Request, error), early bool, events []*E
 	return again
 }
 
-// acknowledged returns those of the events that were not acknowledged before.
-func (h *hooks) acknowledged(events []*Event) (first []*Event) {
+// named returns those of the events that the log is to name.
+func (h *hooks) named(events []*Event, acknowledged bool) (first []*Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if !h.how.Brief {
+		return events
+	}
 	for _, e := range events {
-		if !e.acknowledged {
+		if acknowledged && !e.acknowledged {
 			e.acknowledged = true
 			first = append(first, e)
 		}
 	}
 	return first
+}
+
+// Acknowledged reports whether the product has said that it has the events. A
+// click is answered with the way to its target.
+func (l Hooked) Acknowledged() bool {
+	return l.Status/100 == 2 || (l.Vendor == person && l.Status == http.StatusFound)
 }
 
 // sendGridRequest is a request of SendGrid's Event Webhook, signed over the

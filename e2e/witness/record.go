@@ -43,6 +43,8 @@ type Message struct {
 	// By what the product knows it again, and where it wants to hear of it.
 	group, key, id, callback string
 	from, service            string
+	pixel                    string   // the path by which an open is told
+	clicks                   []string // those of links
 }
 
 // Now is CLOCK_MONOTONIC in nanoseconds, which all processes of a machine share.

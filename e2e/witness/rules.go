@@ -14,6 +14,8 @@ const (
 	Unread   = "unread"   // it breaks after the first byte of the body
 	Silence  = "silence"  // nothing is said until the client leaves
 	Truncate = "truncate" // the answer breaks off in its head
+	Torn     = "torn"     // it breaks off in its body
+	Stuck    = "stuck"    // its body does not go on, until the client leaves
 )
 
 // Rule is how the witness misbehaves. The first that fits a call is followed.
@@ -21,8 +23,8 @@ type Rule struct {
 	Vendor     string        `json:"vendor,omitempty"` // empty: every one
 	To         string        `json:"to,omitempty"`     // only calls with this recipient
 	Status     int           `json:"status,omitempty"` // answered instead of success
-	Fault      string        `json:"fault,omitempty"`
-	Taken      bool          `json:"taken,omitempty"` // the vendor delivers all the same
+	Fault      string        `json:"fault,omitempty"`  // how far that answer comes
+	Taken      bool          `json:"taken,omitempty"`  // the vendor delivers all the same
 	RetryAfter int           `json:"retry_after,omitempty"`
 	Delay      time.Duration `json:"delay,omitempty"` // before the answer
 	Times      int           `json:"times,omitempty"` // how many calls; 0 is all until the rules change
@@ -40,19 +42,37 @@ type rule struct {
 	seen, used int
 }
 
-// set replaces all rules. It is an HTTP handler.
-func (r *rules) set(w http.ResponseWriter, req *http.Request) {
-	var told []Rule
-	if err := json.NewDecoder(http.MaxBytesReader(w, req.Body, 1<<20)).Decode(&told); err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
+// serve takes rules in the place of all others, and answers how many calls those
+// that are for a number of calls are still for. It is an HTTP handler.
+func (r *rules) serve(w http.ResponseWriter, req *http.Request) {
+	if req.Method == http.MethodPost {
+		var told []Rule
+		if err := json.NewDecoder(http.MaxBytesReader(w, req.Body, 1<<20)).Decode(&told); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		r.set(told)
 	}
+	// Who is gone does not get it.
+	_ = json.NewEncoder(w).Encode(r.left())
+}
+
+func (r *rules) set(told []Rule) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.list = nil
 	for _, one := range told {
 		r.list = append(r.list, rule{Rule: one})
 	}
+}
+
+func (r *rules) left() (calls int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, one := range r.list {
+		calls += max(0, one.Times-one.used)
+	}
+	return calls
 }
 
 // unread reports whether a call is to be broken off before its recipients are

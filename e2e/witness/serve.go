@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -19,7 +20,7 @@ import (
 // as JSON.
 type Addresses struct {
 	SendGrid, Twilio, FCM string
-	Control               string // takes a list of rules, and at /hooks a [Telling]
+	Control               string // takes a list of rules, says how many calls they are for, and takes a [Telling] at /hooks
 	Credentials           []byte // the key file for FCM
 }
 
@@ -48,6 +49,7 @@ func Run(path string, in io.Reader, out io.Writer) error {
 	s.taken.rules = &s.rules
 	s.hooks = newHooks(hookLog, s.end)
 	go s.hooks.run()
+	go s.hooks.storm()
 	tokens := fcmtest.StartTokens()
 	defer tokens.Close()
 	at := Addresses{Credentials: tokens.Credentials()}
@@ -58,7 +60,7 @@ func Run(path string, in io.Reader, out io.Writer) error {
 		}
 	}
 	control := http.NewServeMux()
-	control.HandleFunc("/", s.rules.set)
+	control.HandleFunc("/", s.rules.serve)
 	control.HandleFunc("/hooks", s.hooks.serve)
 	if at.Control, err = s.listen(control); err != nil {
 		return err
@@ -155,8 +157,12 @@ func (s *server) some(first byte, body io.Reader) []byte {
 	return part[:1+n]
 }
 
+// answerOf is what the log says of an answer: its status, unless it is that of
+// success, and how it was cut.
 func answerOf(r Rule) string {
 	switch {
+	case r.Fault != "" && r.Status != 0:
+		return strconv.Itoa(r.Status) + " " + r.Fault
 	case r.Fault != "":
 		return r.Fault
 	case r.Status != 0:
@@ -173,24 +179,31 @@ func (s *server) answer(v vendor, w http.ResponseWriter, r *http.Request, id int
 		case <-r.Context().Done():
 		}
 	}
-	switch {
-	case told.Fault == Reset:
+	switch told.Fault {
+	case Reset:
 		reset(w)
-	case told.Fault == Truncate:
-		truncate(w)
-	case told.Fault == Silence:
+	case Silence:
 		<-r.Context().Done()
-	case told.Status != 0:
-		if told.RetryAfter > 0 {
-			w.Header().Set("Retry-After", strconv.Itoa(told.RetryAfter))
-		}
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(told.Status)
-		// Who is gone does not get it.
-		_, _ = io.WriteString(w, v.refuse(told.Status))
+	case Truncate, Torn, Stuck:
+		cut(w, told.Fault, func(w http.ResponseWriter) { v.answer(w, id, told) })
 	default:
-		v.accept(w, id)
+		v.answer(w, id, told)
 	}
+}
+
+// answer gives a whole answer.
+func (v vendor) answer(w http.ResponseWriter, id int64, told Rule) {
+	if told.Status == 0 {
+		v.accept(w, id)
+		return
+	}
+	if told.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(told.RetryAfter))
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(told.Status)
+	// Who is gone does not get it.
+	_, _ = io.WriteString(w, v.refuse(told.Status))
 }
 
 // reset breaks the connection so that the client sees it at once.
@@ -205,12 +218,30 @@ func reset(w http.ResponseWriter) {
 	_ = conn.Close()
 }
 
-// truncate begins an answer and leaves.
-func truncate(w http.ResponseWriter) {
+// cut begins an answer: up to the second digit of its status, or to the middle
+// of its body.
+func cut(w http.ResponseWriter, fault string, answer func(http.ResponseWriter)) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	fmt.Fprint(conn, "HTTP/1.1 20")
+	whole := httptest.NewRecorder()
+	answer(whole)
+	head := fmt.Appendf(nil, "HTTP/1.1 %d %s\r\n", whole.Code, http.StatusText(whole.Code))
+	if fault == Truncate {
+		head = head[:len("HTTP/1.1 20")]
+	} else {
+		const missing = 100 // so that also an empty body has something that does not come
+		head = fmt.Appendf(head, "Content-Length: %d\r\n", whole.Body.Len()+missing)
+		for name := range whole.Header() {
+			head = fmt.Appendf(head, "%s: %s\r\n", name, whole.Header().Get(name))
+		}
+		head = append(append(head, "\r\n"...), whole.Body.Bytes()[:whole.Body.Len()/2]...)
+	}
+	// Who is gone does not get it.
+	_, _ = conn.Write(head)
+	if fault == Stuck {
+		_, _ = io.Copy(io.Discard, conn) // until the client leaves
+	}
 	_ = conn.Close()
 }

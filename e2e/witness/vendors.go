@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -29,28 +30,58 @@ type personalization struct {
 	To []struct {
 		Email string `json:"email"`
 	} `json:"to"`
-	Headers    map[string]string `json:"headers"`
-	CustomArgs map[string]string `json:"custom_args"`
+	Headers       map[string]string `json:"headers"`
+	CustomArgs    map[string]string `json:"custom_args"`
+	Substitutions map[string]string `json:"substitutions"`
 }
 
 // readSendGrid reads v3/mail/send. The personalizations come last in the bodies
 // that the product writes, so that of a torn one the first can be read.
 func readSendGrid(body []byte) (messages []Message) {
 	var whole struct {
-		Subject          string            `json:"subject"`
+		Subject string `json:"subject"`
+		Content []struct {
+			Type  string `json:"type"`
+			Value string `json:"value"`
+		} `json:"content"`
 		Personalizations []personalization `json:"personalizations"`
 	}
 	if json.Unmarshal(body, &whole) != nil {
 		return readTorn(body)
 	}
+	html := ""
+	for _, c := range whole.Content {
+		if c.Type == "text/html" {
+			html = c.Value
+		}
+	}
 	for _, p := range whole.Personalizations {
+		pixel, clicks := linksOf(html, p.Substitutions)
 		for _, to := range p.To {
 			link := strings.Trim(p.Headers["List-Unsubscribe"], "<>")
 			messages = append(messages, Message{Channel: "email", To: to.Email, Campaign: whole.Subject, Link: link,
-				group: p.CustomArgs["g"], key: p.CustomArgs["k"]})
+				group: p.CustomArgs["g"], key: p.CustomArgs["k"], pixel: pixel, clicks: clicks})
 		}
 	}
 	return messages
+}
+
+var tracked = regexp.MustCompile(`https?://[^/"]+(/[oc]/[^"]+)`)
+
+// linksOf finds the pixel and the links in a mail, as its recipient has them.
+func linksOf(html string, substitutions map[string]string) (pixel string, clicks []string) {
+	var pairs []string
+	for tag, value := range substitutions {
+		pairs = append(pairs, tag, value)
+	}
+	for _, found := range tracked.FindAllStringSubmatch(strings.NewReplacer(pairs...).Replace(html), -1) {
+		if strings.HasPrefix(found[1], "/o/") {
+			pixel = found[1]
+		} else {
+			clicks = append(clicks, found[1])
+		}
+	}
+	return pixel, clicks
 }
 
 // readTorn finds the addresses in a part of a body.
@@ -99,8 +130,10 @@ func acceptTwilio(w http.ResponseWriter, call int64) {
 	fmt.Fprintf(w, `{"sid":%q,"status":"queued"}`, messageID(call))
 }
 
+// refuseTwilio says of a 400 that there is no route, by which nobody's number is
+// the worse.
 func refuseTwilio(status int) string {
-	code := map[int]int{http.StatusTooManyRequests: 20429, http.StatusBadRequest: 21211}[status]
+	code := map[int]int{http.StatusTooManyRequests: 20429, http.StatusBadRequest: 21612}[status]
 	return fmt.Sprintf(`{"code":%d,"message":"refused by the witness","status":%d}`, code, status)
 }
 
