@@ -82,6 +82,9 @@ func (e evidence) takes(v *verdict) map[string]map[destination]int {
 			if run[to] > 1 {
 				v.duplicates++
 			}
+			if m.Campaign == "" {
+				v.broken("P3", "somebody got a message of no campaign")
+			}
 			if !e.people.addresses[m.Channel][to.to] {
 				v.broken("P3", "%s: somebody got a message who is in no audience", m.Campaign)
 			}
@@ -222,7 +225,7 @@ func (s *stage) judge() (verdict, error) {
 	}
 	v := judge(e)
 	v.notes = s.notes
-	if v.faults, err = s.countFaults(); err == nil && v.faults == 0 && s.row.name != none {
+	if v.faults, err = s.countFaults(); err == nil && v.faults == 0 && !s.row.calm {
 		err = errors.New("the row proves nothing: its fault never happened")
 	}
 	return v, err

@@ -31,6 +31,7 @@ type row struct {
 	doubt   []string // causes of in_doubt that the fault explains
 	ends    string   // the promise that is broken when a run does not end
 	away    bool     // commands fail while the fault lasts
+	calm    bool     // nothing goes wrong
 	cancels bool
 	ownWay  bool // serve has a way of its own to Postgres
 	refuses bool
@@ -51,9 +52,9 @@ var (
 const none = "none"
 
 func rows() []row {
-	all := []row{{name: none, fault: "none; addresses in two spellings", short: []string{postgres, sqlite}, apply: once}}
+	all := []row{{name: none, fault: "none; addresses in two spellings", short: []string{postgres, sqlite}, calm: true, apply: once}}
 	for _, more := range [][]row{kills(), sweeping(), releasing(), freezes(), delays(), operators(), brokers(), databases(), cutOffs(), restores(), vendors(),
-		clocks(), disks(), slowness(), webhooks()} {
+		clocks(), disks(), slowness(), webhooks(), relayed()} {
 		all = append(all, more...)
 	}
 	return all
@@ -76,24 +77,28 @@ func kills() (all []row) {
 		failpoint.WishBeforeCommit, failpoint.WishCommitted, failpoint.Acknowledged,
 	}
 	for _, point := range at {
-		wish := point == failpoint.WishBeforeCommit || point == failpoint.WishCommitted || point == failpoint.Acknowledged
 		var short []string
 		if point == failpoint.Sent {
 			short = []string{sqlite}
 		}
-		all = append(all, row{
-			name: "kill-" + string(point), fault: fmt.Sprintf("kill -9 at %s, hits 1, 2, 3", point), doubt: []string{workerLost}, short: short,
-			arms: func(engine string) map[string][]string {
-				victim := "work-1"
-				if wish || engine == sqlite {
-					victim = "serve"
-				}
-				return map[string][]string{victim: {arm(point, 1), arm(point, 2), arm(point, 3)}}
-			},
-			apply: func(s *stage) error { return s.launchUntil("three kills at "+string(point), s.killed(3)) },
-		})
+		all = append(all, killsAt(point, short))
 	}
 	return all
+}
+
+func killsAt(point failpoint.Name, short []string) row {
+	wish := point == failpoint.WishBeforeCommit || point == failpoint.WishCommitted || point == failpoint.Acknowledged
+	return row{
+		name: "kill-" + string(point), fault: fmt.Sprintf("kill -9 at %s, hits 1, 2, 3", point), doubt: []string{workerLost}, short: short,
+		arms: func(engine string) map[string][]string {
+			victim := "work-1"
+			if wish || engine == sqlite {
+				victim = "serve"
+			}
+			return map[string][]string{victim: {arm(point, 1), arm(point, 2), arm(point, 3)}}
+		},
+		apply: func(s *stage) error { return s.launchUntil("three kills at "+string(point), s.killed(3)) },
+	}
 }
 
 func arm(point failpoint.Name, hit int) string { return fmt.Sprintf("%s=kill@%d", point, hit) }
