@@ -22,6 +22,8 @@ type evidence struct {
 	doubt []string
 	// cancels says that the row cancels runs or lets them expire.
 	cancels bool
+	// rates are the limits that are judged.
+	rates []rate
 	// refuses says that the witness refused people for good.
 	refuses bool
 }
@@ -43,6 +45,7 @@ func judge(e evidence) verdict {
 	v := verdict{runs: len(e.reports)}
 	taken := e.takes(&v)
 	e.judgeAcknowledgements(&v)
+	e.judgeRates(&v)
 	first := e.firstAsked()
 	for _, r := range e.reports {
 		if !r.State.Ended() {
@@ -61,6 +64,10 @@ func judge(e evidence) verdict {
 
 func (v *verdict) broken(promise, format string, args ...any) {
 	v.problems = append(v.problems, promise+" is broken: "+fmt.Sprintf(format, args...))
+}
+
+func (v *verdict) note(format string, args ...any) {
+	v.notes = append(v.notes, fmt.Sprintf(format, args...))
 }
 
 // takes counts the sends, and judges P2: no two of one run to one destination.
@@ -208,7 +215,7 @@ func (e evidence) judgeDoubt(v *verdict, name string, c dispatcher.ChannelReport
 
 // judge reads what the row has left behind, and judges it.
 func (s *stage) judge() (verdict, error) {
-	e := evidence{people: s.people, doubt: s.row.doubt, cancels: s.row.cancels, refuses: s.row.refuses}
+	e := evidence{people: s.people, doubt: s.row.doubt, cancels: s.row.cancels, refuses: s.row.refuses, rates: s.row.rates}
 	for _, name := range s.launched {
 		r, err := s.report(name)
 		if err != nil {
@@ -224,7 +231,7 @@ func (s *stage) judge() (verdict, error) {
 		return verdict{}, err
 	}
 	v := judge(e)
-	v.notes = s.notes
+	v.notes = append(v.notes, s.notes...)
 	if v.faults, err = s.countFaults(); err == nil && v.faults == 0 && !s.row.calm {
 		err = errors.New("the row proves nothing: its fault never happened")
 	}

@@ -31,6 +31,8 @@ type row struct {
 	doubt   []string // causes of in_doubt that the fault explains
 	ends    string   // the promise that is broken when a run does not end
 	away    bool     // commands fail while the fault lasts
+	rates   []rate   // which are judged
+	alone   bool     // no other row is played meanwhile
 	calm    bool     // nothing goes wrong
 	cancels bool
 	ownWay  bool // serve has a way of its own to Postgres
@@ -54,7 +56,7 @@ const none = "none"
 func rows() []row {
 	all := []row{{name: none, fault: "none; addresses in two spellings", short: []string{postgres, sqlite}, calm: true, apply: once}}
 	for _, more := range [][]row{kills(), sweeping(), releasing(), freezes(), delays(), operators(), brokers(), databases(), cutOffs(), restores(), vendors(),
-		clocks(), disks(), slowness(), webhooks(), relayed()} {
+		clocks(), disks(), slowness(), webhooks(), relayed(), paced()} {
 		all = append(all, more...)
 	}
 	return all
