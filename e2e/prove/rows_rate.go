@@ -23,6 +23,7 @@ func paced() (all []row) {
 			{name: none, fault: "none", calm: true, apply: once},
 			{name: "redis", fault: "Redis killed in the middle, back after 8 s", apply: withoutRedis},
 			{name: "kill", fault: "a worker killed twice", doubt: []string{workerLost}, apply: killWorker},
+			{name: "stalls", fault: "Postgres stands still for 0.3 s every 1.5 s", between: func(s *stage) error { return s.throughProxy() }, apply: stalls},
 			{name: "storm", fault: "nothing but 429 for 6 s", apply: storm(mail)},
 		} {
 			r.name, r.fault = "rate-"+mail+"-"+r.name, fmt.Sprintf("rate of two workers (%s): %s", mail, r.fault)
@@ -74,6 +75,19 @@ func killWorker(s *stage) error {
 			time.Sleep(3 * time.Second)
 		}
 		return err
+	})
+}
+
+// stalls lets the database stand still, again and again, while messages that the
+// limit has let go wait for their claims.
+func stalls(s *stage) error {
+	return s.inTheMiddle(func() error {
+		for range 8 {
+			s.faults++
+			s.proxy.stand(300 * time.Millisecond)
+			time.Sleep(1500 * time.Millisecond)
+		}
+		return nil
 	})
 }
 
