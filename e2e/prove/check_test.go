@@ -77,7 +77,7 @@ func TestPlantedBreaches(t *testing.T) {
 }
 
 func TestSpellings(t *testing.T) {
-	p := newPeople(400)
+	p := newPeople(400, false)
 	for _, ch := range channelNames {
 		if n := len(p.addresses[ch]) + p.twice[ch] + p.without[ch]; n != p.contacts {
 			t.Errorf("%s: %d of %d contacts are accounted for", ch, n, p.contacts)

@@ -28,15 +28,16 @@ type row struct {
 	arms  func(engine string) map[string][]string
 	apply func(*stage) error
 
-	doubt   []string // causes of in_doubt that the fault explains
-	ends    string   // the promise that is broken when a run does not end
-	away    bool     // commands fail while the fault lasts
-	rates   []rate   // which are judged
-	alone   bool     // no other row is played meanwhile
-	calm    bool     // nothing goes wrong
-	cancels bool
-	ownWay  bool // serve has a way of its own to Postgres
-	refuses bool
+	doubt     []string // causes of in_doubt that the fault explains
+	ends      string   // the promise that is broken when a run does not end
+	away      bool     // commands fail while the fault lasts
+	rates     []rate   // which are judged
+	alone     bool     // no other row is played meanwhile
+	mailAlone bool     // nobody has a phone or a device
+	calm      bool     // nothing goes wrong
+	cancels   bool
+	ownWay    bool // serve has a way of its own to Postgres
+	refuses   bool
 }
 
 func (r row) size() int          { return cmp.Or(r.persons, 600) }

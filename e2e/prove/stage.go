@@ -53,7 +53,7 @@ const limit = 170 * time.Second
 func (l *lane) run(ctx context.Context, dir string, j job) verdict {
 	ctx, cancel := context.WithTimeout(ctx, 2*limit)
 	defer cancel()
-	s := &stage{lane: l, ctx: ctx, row: j.row, engine: j.engine, people: newPeople(j.row.size()), env: map[string]string{}}
+	s := &stage{lane: l, ctx: ctx, row: j.row, engine: j.engine, people: newPeople(j.row.size(), j.row.mailAlone), env: map[string]string{}}
 	s.dir = filepath.Join(dir, strings.ReplaceAll(j.String(), "/", "-"))
 	if l.keep != "" {
 		s.dir = filepath.Join(l.keep, strings.ReplaceAll(j.String(), "/", "-"))
