@@ -118,6 +118,8 @@ type limiter struct {
 	quiet   func() time.Duration
 	paused  time.Duration
 	asked   []int
+	begun   []time.Duration // how long after it was let go each chunk was to begin
+	late    error           // what becomes of that
 }
 
 func (l *limiter) Most() int { return l.most[0] }
@@ -135,6 +137,11 @@ func (l *limiter) Wait(_ context.Context, n int) error {
 		return dispatcher.ErrNotNow
 	}
 	return nil
+}
+
+func (l *limiter) Begin(_ context.Context, _ int, since time.Duration) error {
+	l.begun = append(l.begun, since)
+	return l.late
 }
 
 func (l *limiter) Pause(_ context.Context, d time.Duration) { l.paused = d }
@@ -180,6 +187,27 @@ func TestAPauseThatComesWhileAChunkWaits(t *testing.T) {
 		defer cancel()
 		if err := w.Dispatch(ctx, dispatcher.BatchRef{ID: 1, Fence: 3, Channel: audience.SMS}); err != nil || count(l, "claim") != 1 {
 			t.Errorf("%v: %v", err, l.steps)
+		}
+	})
+}
+
+// TestAChunkThatBeginsTooLateIsGivenBack is about a claim that took so long that
+// its messages would come together with others.
+func TestAChunkThatBeginsTooLateIsGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, l, p := worker(t, 30, 1000)
+		ticks := time.Now()
+		w.Now = func() time.Time { ticks = ticks.Add(time.Millisecond); return ticks }
+		limit := &limiter{most: []int{20}, late: context.DeadlineExceeded}
+		w.Limiters = map[audience.Channel]dispatcher.Limiter{audience.SMS: limit}
+		if err := dispatch(t, w); err != nil {
+			t.Fatal(err)
+		}
+		if len(p.sent) != 0 || count(l, "claim") != 1 || count(l, "release") != 1 || len(l.settled) != 0 {
+			t.Errorf("sent %d: %v", len(p.sent), l.steps)
+		}
+		if len(limit.begun) != 1 || limit.begun[0] <= 0 || limit.begun[0] > 20*time.Millisecond {
+			t.Errorf("begun %v after they were let go", limit.begun)
 		}
 	})
 }

@@ -24,6 +24,10 @@ type Limiter interface {
 	// Wait returns when n messages may go out, or when ctx ends. It returns
 	// [ErrNotNow] when n is more than Most, or the provider is to be left alone.
 	Wait(ctx context.Context, n int) error
+	// Begin returns when n messages may begin that Wait let go that long ago: at once,
+	// unless so much time has passed that they would come together with others. It
+	// fails as Wait does.
+	Begin(ctx context.Context, n int, since time.Duration) error
 	// Most is how many messages may go at once now; 0 is any number.
 	Most() int
 	// Pause keeps every worker from the provider for d, and Paused returns how
@@ -168,6 +172,7 @@ type chunk struct {
 	exceptions []Exception               // those who have no row
 	aside      map[string][]audience.Key // by domain: they go on in batches of their own
 	call       channels.Call             // nil when there are no rows
+	letGo      time.Time                 // by the rate limit
 }
 
 // prepare does everything slow, before the claim: it reads the members and
@@ -200,6 +205,7 @@ func (w *Worker) prepare(ctx context.Context, b Batch, provider channels.Provide
 	if err := w.pace(ctx, b, len(c.keys)); err != nil {
 		return nil, fmt.Errorf("wait for the rate limit of %s: %w", b.Channel, err)
 	}
+	c.letGo = w.Now()
 	if !w.breakers[b.Channel].allows(len(c.keys), w.Now()) {
 		return nil, ErrNotNow
 	}
@@ -257,7 +263,7 @@ func (w *Worker) call(ctx context.Context, c *chunk) (more bool, err error) {
 	}
 	defer w.keepAlive(whole, c)()
 	permits := c.permits(verdict)
-	results := w.send(ctx, c, permits)
+	results := w.begin(ctx, c, permits)
 	if err := w.noteLate(whole, c, results); err != nil {
 		w.Log.Error("late starts could not be written down", "batch", c.batch.ID, "error", err)
 	}
@@ -290,6 +296,25 @@ func (w *Worker) keepAlive(ctx context.Context, c *chunk) (stop func()) {
 		beat.Stop()
 		close(done)
 	}
+}
+
+// reasonPace is of a chunk that came so late that it would have broken the limit.
+const reasonPace = "too_late_for_its_rate"
+
+// begin sends, unless the claim and the check took so long that the rate limit
+// would be broken. Then the chunk waits once more, for as long as its permits leave
+// it time to be sent in, or is given back.
+func (w *Worker) begin(ctx context.Context, c *chunk, permits []*suppression.Permit) []channels.Result {
+	l := w.Limiters[c.batch.Channel]
+	if c.call == nil || l == nil {
+		return w.send(ctx, c, permits)
+	}
+	short, cancel := context.WithTimeout(ctx, halfTheWindow)
+	defer cancel()
+	if err := l.Begin(short, len(c.keys), w.Now().Sub(c.letGo)); err != nil {
+		return channels.Fill(permits, channels.Result{Class: channels.Withheld, Reason: reasonPace})
+	}
+	return w.send(ctx, c, permits)
 }
 
 // send makes the call, and notes how fast it went.

@@ -33,11 +33,13 @@ type LimiterConfig struct {
 type Limiter struct {
 	LimiterConfig
 	bucket *bucket       // nil: this process is alone
-	turn   chan struct{} // held by whoever asks: first come, first served
+	turn   chan struct{} // held by whoever asks first: first come, first served
 	now    func() time.Time
 	sleep  func(context.Context, time.Duration) error
 
+	asking  sync.Mutex // held by whoever asks
 	mu      sync.Mutex
+	lag     lag
 	paid    time.Time // what this process has sent is paid for then
 	quietTo time.Time // the provider asked for it
 	link    link
@@ -116,8 +118,38 @@ func (l *Limiter) Wait(ctx context.Context, n int) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	return l.ask(ctx, n)
+}
+
+// Begin returns when n messages may begin that [Limiter.Wait] let go that long
+// ago; see [lag]. Who pays again does not queue behind those that have claimed
+// nothing yet.
+func (l *Limiter) Begin(ctx context.Context, n int, since time.Duration) error {
+	if l.PerSecond == 0 {
+		return nil
+	}
+	wait, late := l.lags(since)
+	if late {
+		if err := l.ask(ctx, n); err != nil {
+			return err
+		}
+	}
+	if wait == 0 {
+		return nil
+	}
+	return l.sleep(ctx, wait)
+}
+
+func (l *Limiter) lags(since time.Duration) (wait time.Duration, late bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	return l.lag.of(since, l.share(l.link.sharers(now)).slack, now)
+}
+
+func (l *Limiter) ask(ctx context.Context, n int) error {
 	for {
-		wait, err := l.try(ctx, n)
+		wait, err := l.tryAlone(ctx, n)
 		if err != nil || wait == 0 {
 			return err
 		}
@@ -129,6 +161,12 @@ func (l *Limiter) Wait(ctx context.Context, n int) error {
 
 // askAgain is how soon Redis is asked again that did not answer.
 const askAgain = 100 * time.Millisecond
+
+func (l *Limiter) tryAlone(ctx context.Context, n int) (time.Duration, error) {
+	l.asking.Lock()
+	defer l.asking.Unlock()
+	return l.try(ctx, n)
+}
 
 // try takes n messages, or says how long to wait before trying again.
 func (l *Limiter) try(ctx context.Context, n int) (wait time.Duration, err error) {

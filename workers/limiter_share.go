@@ -8,36 +8,43 @@ type share struct {
 	every  time.Duration // one message
 	most   int           // messages at once
 	credit time.Duration // how late a chunk may come without the pace falling behind
+	slack  time.Duration // how much later than usual a chunk may begin
 	asks   bool          // Redis is asked, too
 }
 
 // What may go at once. A provider that takes one recipient a call gets 4 % of a
 // second's messages, which leaves 1 % for chunks that come late; one that takes
 // many a call gets what the limit lets out in half a second, so that no ten
-// seconds hold much more than theirs.
+// seconds hold much more than theirs. A tenth of the second, or of the ten, is what
+// may come together: the chunk, its credit, what is on its way, and what begins late.
 const (
 	shareOfSecond  = 25
 	wholeCallShare = 2
 	mostCredit     = 10 * time.Millisecond
 	burstOfSingles = time.Second / 20
 	burstOfCalls   = time.Second
+	overSingles    = time.Second / 10
+	overCalls      = time.Second
+	onItsWay       = 5 // of what may come together, one part in so many
+	leastSlack     = 20 * time.Millisecond
 )
 
 // share divides the limit by sharers. A part of a message a second is left out:
 // several processes that each round up would be over the limit together.
 func (l *Limiter) share(sharers int) share {
-	perSecond, burst := l.PerSecond/sharers, burstOfSingles
+	perSecond, burst, over := l.PerSecond/sharers, burstOfSingles, overSingles
 	s := share{every: time.Duration(sharers) * time.Second / time.Duration(l.PerSecond), most: 1}
 	if perSecond > 0 {
 		s.every = time.Second / time.Duration(perSecond)
 	}
 	if l.PerCall > 1 {
-		burst = burstOfCalls
+		burst, over = burstOfCalls, overCalls
 		s.most = max(1, min(l.PerCall, perSecond/wholeCallShare))
 	} else {
 		s.most = max(1, perSecond/shareOfSecond)
 	}
 	s.credit = min(mostCredit, max(0, burst-s.cost(s.most)))
+	s.slack = max(leastSlack, over-over/onItsWay-s.cost(s.most)-s.credit)
 	return s
 }
 

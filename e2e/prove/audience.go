@@ -24,8 +24,8 @@ var channelNames = []string{"email", "sms", "push"}
 var areaCodes = []int{206, 212, 303, 305, 312, 404, 415, 503, 512, 617, 702, 808}
 
 // newPeople makes n persons: all have an e-mail address, half a phone number,
-// a third a device.
-func newPeople(n int) *people {
+// a third a device, unless they have mail alone.
+func newPeople(n int, mailAlone bool) *people {
 	p := &people{addresses: map[string]map[string]bool{}, without: map[string]int{}, twice: map[string]int{}}
 	for _, ch := range channelNames {
 		p.addresses[ch] = map[string]bool{}
@@ -33,9 +33,13 @@ func newPeople(n int) *people {
 	var b strings.Builder
 	b.WriteString("external_id,email,phone,push_token,locale,first_name,basis,basis_evidence\n")
 	for i := range n {
-		p.add(&b, fmt.Sprintf("k%d", i), email(i), phone(i, false), device(i))
+		number, again, token := phone(i, false), phone(i, true), device(i)
+		if mailAlone {
+			number, again, token = "", "", ""
+		}
+		p.add(&b, fmt.Sprintf("k%d", i), email(i), number, token)
 		if i%30 == 0 {
-			p.add(&b, fmt.Sprintf("igen%d", i), otherwise(email(i)), phone(i, true), "")
+			p.add(&b, fmt.Sprintf("igen%d", i), otherwise(email(i)), again, "")
 		}
 	}
 	p.csv = b.String()

@@ -25,6 +25,8 @@ type evidence struct {
 	doubt []string
 	// cancels says that the row cancels runs or lets them expire.
 	cancels bool
+	// rates are the limits that are judged.
+	rates []rate
 	// refuses says that the witness refused people for good.
 	refuses bool
 }
@@ -46,6 +48,7 @@ func judge(e evidence) verdict {
 	v := verdict{runs: len(e.reports)}
 	taken := e.takes(&v)
 	e.judgeAcknowledgements(&v)
+	e.judgeRates(&v)
 	said := e.lastWords()
 	for _, r := range e.reports {
 		if !r.State.Ended() {
@@ -66,6 +69,10 @@ func (v *verdict) broken(promise, format string, args ...any) {
 	v.problems = append(v.problems, promise+" is broken: "+fmt.Sprintf(format, args...))
 }
 
+func (v *verdict) note(format string, args ...any) {
+	v.notes = append(v.notes, fmt.Sprintf(format, args...))
+}
+
 // takes counts the sends, and judges P2: no two of one run to one destination.
 func (e evidence) takes(v *verdict) map[string]map[destination]int {
 	taken := map[string]map[destination]int{}
@@ -84,6 +91,9 @@ func (e evidence) takes(v *verdict) map[string]map[destination]int {
 			v.sends++
 			if run[to] > 1 {
 				v.duplicates++
+			}
+			if m.Campaign == "" {
+				v.broken("P3", "somebody got a message of no campaign")
 			}
 			if !e.people.addresses[m.Channel][to.to] {
 				v.broken("P3", "%s: somebody got a message who is in no audience", m.Campaign)
@@ -237,7 +247,7 @@ func (e evidence) judgeDoubt(v *verdict, name string, c dispatcher.ChannelReport
 
 // judge reads what the row has left behind, and judges it.
 func (s *stage) judge() (verdict, error) {
-	e := evidence{people: s.people, begun: s.begun, doubt: s.row.doubt, cancels: s.row.cancels, refuses: s.row.refuses}
+	e := evidence{people: s.people, begun: s.begun, doubt: s.row.doubt, cancels: s.row.cancels, refuses: s.row.refuses, rates: s.row.rates}
 	for _, name := range s.launched {
 		r, err := s.report(name)
 		if err != nil {
@@ -253,8 +263,8 @@ func (s *stage) judge() (verdict, error) {
 		return verdict{}, err
 	}
 	v := judge(e)
-	v.notes = s.notes
-	if v.faults, err = s.countFaults(); err == nil && v.faults == 0 && s.row.name != none {
+	v.notes = append(v.notes, s.notes...)
+	if v.faults, err = s.countFaults(); err == nil && v.faults == 0 && !s.row.calm {
 		err = errors.New("the row proves nothing: its fault never happened")
 	}
 	return v, err

@@ -97,6 +97,10 @@ func TestPlantedBreaches(t *testing.T) {
 		"somebody else was sent to": {func(e *evidence, _ *dispatcher.ChannelReport) {
 			e.calls = append(e.calls, send(2, 20, true, "d@example.com"))
 		}, "P3"},
+		"an empty mail was sent": {func(e *evidence, _ *dispatcher.ChannelReport) {
+			e.calls = append(e.calls, send(2, 20, true, "c@example.com"))
+			e.calls[1].Messages[0].Campaign = ""
+		}, "P3"},
 		"the run never ended": {func(e *evidence, _ *dispatcher.ChannelReport) { e.reports[0].State = dispatcher.Sending }, "P3"},
 	} {
 		e := sound()
@@ -109,7 +113,7 @@ func TestPlantedBreaches(t *testing.T) {
 }
 
 func TestSpellings(t *testing.T) {
-	p := newPeople(400)
+	p := newPeople(400, false)
 	for _, ch := range channelNames {
 		if n := len(p.addresses[ch]) + p.twice[ch] + p.without[ch]; n != p.contacts {
 			t.Errorf("%s: %d of %d contacts are accounted for", ch, n, p.contacts)

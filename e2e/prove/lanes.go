@@ -77,18 +77,32 @@ func prove(ctx context.Context, o options, jobs []job) error {
 	}
 	begun := time.Now()
 	t := newTable(os.Stdout, jobs)
+	var beside, alone []job
+	for _, j := range jobs {
+		if j.row.alone {
+			alone = append(alone, j)
+		} else {
+			beside = append(beside, j)
+		}
+	}
+	err = errors.Join(o.share(ctx, dir, beside, o.lanes, t), o.share(ctx, dir, alone, 1, t))
+	return errors.Join(err, t.end(time.Since(begun)))
+}
+
+// share shares jobs among lanes.
+func (o options) share(ctx context.Context, dir string, jobs []job, lanes int, t *table) error {
 	queue := make(chan job, len(jobs))
 	for _, j := range jobs {
 		queue <- j
 	}
 	close(queue)
-	failed := make([]error, min(o.lanes, len(jobs)))
+	failed := make([]error, min(lanes, len(jobs)))
 	var wg sync.WaitGroup
 	for i := range failed {
 		wg.Go(func() { failed[i] = work(ctx, o, dir, queue, t) })
 	}
 	wg.Wait()
-	return errors.Join(errors.Join(failed...), t.end(time.Since(begun)))
+	return errors.Join(failed...)
 }
 
 func work(ctx context.Context, o options, dir string, queue <-chan job, t *table) error {

@@ -22,11 +22,12 @@ func readCalls(path string) ([]call, error) {
 	starts := map[int64]int64{}
 	var calls []call
 	err := readLines(path, func(l witness.Line) {
-		if l.Event == witness.Started {
+		switch l.Event {
+		case witness.Started:
 			starts[l.Call] = l.At
-			return
+		case witness.Ended:
+			calls = append(calls, call{l, starts[l.Call]})
 		}
-		calls = append(calls, call{l, starts[l.Call]})
 	})
 	return calls, err
 }

@@ -20,6 +20,7 @@ type proxy struct {
 	mu    sync.Mutex
 	times int           // how many times longer an answer takes
 	least time.Duration // how long it is held at least
+	still time.Time     // until then there is no answer at all
 	took  []time.Duration
 }
 
@@ -66,8 +67,9 @@ func (p *proxy) carry(client net.Conn) {
 	for {
 		n, err := server.Read(buffer)
 		if since := asked.take(); since > 0 {
-			time.Sleep(p.hold(since))
-			p.note(since + p.hold(since))
+			held := p.hold(since)
+			time.Sleep(held)
+			p.note(since + held)
 		}
 		if _, failed := client.Write(buffer[:n]); err != nil || failed != nil {
 			return
@@ -108,7 +110,7 @@ const mostHeld = 100 * time.Millisecond
 func (p *proxy) hold(took time.Duration) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return max(p.least, min(mostHeld, time.Duration(p.times-1)*took))
+	return max(p.least, time.Until(p.still), min(mostHeld, time.Duration(p.times-1)*took))
 }
 
 func (p *proxy) note(took time.Duration) {
@@ -122,6 +124,13 @@ func (p *proxy) slow(times int, least time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.times, p.least, p.took = times, least, nil
+}
+
+// stand lets the server stand still for a while: then all answers come at once.
+func (p *proxy) stand(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.still = time.Now().Add(d)
 }
 
 // median returns what an answer has taken since slow was called last.

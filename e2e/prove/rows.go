@@ -29,13 +29,17 @@ type row struct {
 	arms  func(engine string) map[string][]string
 	apply func(*stage) error
 
-	doubt   []string // causes of in_doubt that the fault explains
-	ends    string   // the promise that is broken when a run does not end
-	away    bool     // commands fail while the fault lasts
-	cancels bool
-	tracks  bool // opens and clicks
-	ownWay  bool // serve has a way of its own to Postgres
-	refuses bool
+	doubt     []string // causes of in_doubt that the fault explains
+	ends      string   // the promise that is broken when a run does not end
+	away      bool     // commands fail while the fault lasts
+	rates     []rate   // which are judged
+	alone     bool     // no other row is played meanwhile
+	mailAlone bool     // nobody has a phone or a device
+	calm      bool     // nothing goes wrong
+	cancels   bool
+	tracks    bool // opens and clicks
+	ownWay    bool // serve has a way of its own to Postgres
+	refuses   bool
 }
 
 func (r row) size() int          { return cmp.Or(r.persons, 600) }
@@ -53,9 +57,9 @@ var (
 const none = "none"
 
 func rows() []row {
-	all := []row{{name: none, fault: "none; addresses in two spellings", short: []string{postgres, sqlite}, apply: once}}
+	all := []row{{name: none, fault: "none; addresses in two spellings", short: []string{postgres, sqlite}, calm: true, apply: once}}
 	for _, more := range [][]row{kills(), sweeping(), releasing(), freezes(), delays(), operators(), brokers(), databases(), cutOffs(), restores(), vendors(), answered(),
-		powerCuts(), consents(), storms(), clocks(), disks(), slowness(), webhooks(), lookUps()} {
+		powerCuts(), consents(), storms(), clocks(), disks(), slowness(), webhooks(), lookUps(), relayed(), paced()} {
 		all = append(all, more...)
 	}
 	return all
@@ -78,24 +82,28 @@ func kills() (all []row) {
 		failpoint.WishBeforeCommit, failpoint.WishCommitted, failpoint.Acknowledged,
 	}
 	for _, point := range at {
-		wish := point == failpoint.WishBeforeCommit || point == failpoint.WishCommitted || point == failpoint.Acknowledged
 		var short []string
 		if point == failpoint.Sent {
 			short = []string{sqlite}
 		}
-		all = append(all, row{
-			name: "kill-" + string(point), fault: fmt.Sprintf("kill -9 at %s, hits 1, 2, 3", point), doubt: []string{workerLost}, short: short,
-			arms: func(engine string) map[string][]string {
-				victim := "work-1"
-				if wish || engine == sqlite {
-					victim = "serve"
-				}
-				return map[string][]string{victim: {arm(point, 1), arm(point, 2), arm(point, 3)}}
-			},
-			apply: func(s *stage) error { return s.launchUntil("three kills at "+string(point), s.killed(3)) },
-		})
+		all = append(all, killsAt(point, short))
 	}
 	return all
+}
+
+func killsAt(point failpoint.Name, short []string) row {
+	wish := point == failpoint.WishBeforeCommit || point == failpoint.WishCommitted || point == failpoint.Acknowledged
+	return row{
+		name: "kill-" + string(point), fault: fmt.Sprintf("kill -9 at %s, hits 1, 2, 3", point), doubt: []string{workerLost}, short: short,
+		arms: func(engine string) map[string][]string {
+			victim := "work-1"
+			if wish || engine == sqlite {
+				victim = "serve"
+			}
+			return map[string][]string{victim: {arm(point, 1), arm(point, 2), arm(point, 3)}}
+		},
+		apply: func(s *stage) error { return s.launchUntil("three kills at "+string(point), s.killed(3)) },
+	}
 }
 
 func arm(point failpoint.Name, hit int) string { return fmt.Sprintf("%s=kill@%d", point, hit) }

@@ -53,13 +53,17 @@ func releasing() []row {
 // meanwhile, which runs on.
 func freezes() (all []row) {
 	for _, point := range []failpoint.Name{failpoint.Claimed, failpoint.Checked, failpoint.Opened, failpoint.Sent} {
-		all = append(all, row{
-			name: "freeze-" + string(point), fault: fmt.Sprintf("frozen at %s for 15 s, then thawed", point), doubt: []string{workerLost, noAnswer},
-			arms:  func(string) map[string][]string { return freezeAt(point, 2) },
-			apply: func(s *stage) error { return s.whileFrozen(func() error { time.Sleep(15 * time.Second); return nil }) },
-		})
+		all = append(all, frozenAt(point))
 	}
 	return all
+}
+
+func frozenAt(point failpoint.Name) row {
+	return row{
+		name: "freeze-" + string(point), fault: fmt.Sprintf("frozen at %s for 15 s, then thawed", point), doubt: []string{workerLost, noAnswer},
+		arms:  func(string) map[string][]string { return freezeAt(point, 2) },
+		apply: func(s *stage) error { return s.whileFrozen(func() error { time.Sleep(15 * time.Second); return nil }) },
+	}
 }
 
 // freezeAt arms the process that works on either engine.
@@ -117,7 +121,7 @@ func delays() []row {
 // operators are what people do to processes and runs.
 func operators() []row {
 	return []row{
-		{name: "sigterm", fault: "SIGTERM to all workers in a call of 3 s", apply: sigterm},
+		{name: "sigterm", fault: "SIGTERM to all workers in a call of 3 s", apply: sigterm("sendgrid")},
 		{name: "two-planners", fault: "two planners on the same slices, Redis emptied meanwhile", engines: []string{postgres}, ends: "P4",
 			arms: func(string) map[string][]string {
 				slow := []string{"planned-before-commit=delay:700ms"}
@@ -134,24 +138,28 @@ func operators() []row {
 	}
 }
 
-func sigterm(s *stage) error {
-	if err := s.told(witness.Rule{Vendor: "sendgrid", Delay: 3 * time.Second}); err != nil {
-		return err
-	}
-	if _, err := s.launch(); err != nil {
-		return err
-	}
-	for range 2 {
-		time.Sleep(1500 * time.Millisecond)
-		for _, p := range s.workers {
-			if err := p.signal(syscall.SIGTERM); err != nil {
-				return err
-			}
-			s.faults++
+// sigterm ends all workers, politely, twice in a campaign whose e-mail provider
+// takes its time to answer.
+func sigterm(vendor string) func(*stage) error {
+	return func(s *stage) error {
+		if err := s.told(witness.Rule{Vendor: vendor, Delay: 3 * time.Second}); err != nil {
+			return err
 		}
+		if _, err := s.launch(); err != nil {
+			return err
+		}
+		for range 2 {
+			time.Sleep(1500 * time.Millisecond)
+			for _, p := range s.workers {
+				if err := p.signal(syscall.SIGTERM); err != nil {
+					return err
+				}
+				s.faults++
+			}
+		}
+		s.over = time.Now()
+		return nil
 	}
-	s.over = time.Now()
-	return nil
 }
 
 // meddle pauses, edits and resumes one run at random, and cancels another.

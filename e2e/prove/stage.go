@@ -57,7 +57,7 @@ const limit = 170 * time.Second
 func (l *lane) run(ctx context.Context, dir string, j job) verdict {
 	ctx, cancel := context.WithTimeout(ctx, 2*limit)
 	defer cancel()
-	s := &stage{lane: l, ctx: ctx, row: j.row, engine: j.engine, people: newPeople(j.row.size()), env: map[string]string{}, begun: map[string]int64{}}
+	s := &stage{lane: l, ctx: ctx, row: j.row, engine: j.engine, people: newPeople(j.row.size(), j.row.mailAlone), env: map[string]string{}, begun: map[string]int64{}}
 	s.dir = filepath.Join(dir, strings.ReplaceAll(j.String(), "/", "-"))
 	if l.keep != "" {
 		s.dir = filepath.Join(l.keep, strings.ReplaceAll(j.String(), "/", "-"))
@@ -208,7 +208,7 @@ func (s *stage) configure() error {
 	s.env = map[string]string{
 		"PATH": os.Getenv("PATH"), "HOME": s.dir, "UTSKICK_DATA_DIR": s.file("data"), "UTSKICK_SECRET_FILE": s.file("secret.json"),
 		"UTSKICK_PUBLIC_URL": "https://utskick.exempelbolaget.test", "UTSKICK_LISTEN": at[0], "UTSKICK_PUBLIC_LISTEN": at[1],
-		"UTSKICK_EMAIL": "sendgrid", "UTSKICK_SENDGRID_URL": s.witness.SendGrid, "SENDGRID_API_KEY": "SG.key-of-the-proof",
+		"UTSKICK_EMAIL": "sendgrid", "UTSKICK_SENDGRID_URL": s.witness.SendGrid, "UTSKICK_SMTP_URL": s.witness.SMTP, "SENDGRID_API_KEY": "SG.key-of-the-proof",
 		"UTSKICK_SMS": "twilio", "UTSKICK_TWILIO_URL": s.witness.Twilio, "TWILIO_ACCOUNT_SID": account, "TWILIO_AUTH_TOKEN": token,
 		"UTSKICK_PUSH": "fcm", "UTSKICK_FCM_URL": s.witness.FCM, "GOOGLE_APPLICATION_CREDENTIALS": s.file("fcm.json"),
 		"UTSKICK_SENDGRID_WEBHOOK_KEY": s.hooksKey.public,

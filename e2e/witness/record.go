@@ -17,16 +17,17 @@ import (
 const (
 	Started = "started" // the first byte of the body has arrived
 	Ended   = "ended"   // the call is over for the vendor
+	Refused = "refused" // of an envelope of SMTP: there was no call
 )
 
 // Line is a line of the log.
 type Line struct {
-	Call   int64  `json:"call"` // the same in both lines of a call
+	Call   int64  `json:"call"` // the same in both lines of a call; 0 of [Refused]
 	At     int64  `json:"at"`   // by [Now]
 	Event  string `json:"event"`
 	Vendor string `json:"vendor"`
 
-	// Of Ended alone.
+	// Of Ended alone, and of Refused the last two.
 	Whole    bool      `json:"whole,omitempty"`  // the body arrived to its end
 	Taken    bool      `json:"taken,omitempty"`  // the vendor will deliver it, whatever it answered
 	Answer   string    `json:"answer,omitempty"` // status, or how it was left without one

@@ -18,9 +18,16 @@ const (
 	Stuck    = "stuck"    // its body does not go on, until the client leaves
 )
 
+// Where SMTP may be spoilt but at the answer to a message.
+const (
+	AtMail = "mail" // the recipient is not known there
+	AtRcpt = "rcpt"
+)
+
 // Rule is how the witness misbehaves. The first that fits a call is followed.
 type Rule struct {
 	Vendor     string        `json:"vendor,omitempty"` // empty: every one
+	At         string        `json:"at,omitempty"`     // SMTP alone: at this command, not at the message
 	To         string        `json:"to,omitempty"`     // only calls with this recipient
 	Status     int           `json:"status,omitempty"` // answered instead of success
 	Fault      string        `json:"fault,omitempty"`  // how far that answer comes
@@ -30,6 +37,9 @@ type Rule struct {
 	Times      int           `json:"times,omitempty"` // how many calls; 0 is all until the rules change
 	Every      int           `json:"every,omitempty"` // only each so-manieth call; 0 is each
 }
+
+// sound says that the vendor does what it is asked.
+func (r Rule) sound() bool { return r.Status == 0 && r.Fault == "" }
 
 // rules are what the witness was told last.
 type rules struct {
@@ -83,9 +93,12 @@ func (r *rules) unread(vendor string) bool {
 }
 
 // of returns the rule for a call.
-func (r *rules) of(vendor string, messages []Message) (Rule, bool) {
+func (r *rules) of(vendor string, messages []Message) (Rule, bool) { return r.at("", vendor, messages) }
+
+// at returns the rule for a command of SMTP, or for a call.
+func (r *rules) at(command, vendor string, messages []Message) (Rule, bool) {
 	return r.pick(func(one Rule) bool {
-		return one.Fault != Unread && fits(one, vendor) &&
+		return one.At == command && one.Fault != Unread && fits(one, vendor) &&
 			(one.To == "" || slices.ContainsFunc(messages, func(m Message) bool { return m.To == one.To }))
 	})
 }

@@ -19,9 +19,9 @@ import (
 // Addresses say where a witness is found. The first line that it prints is this
 // as JSON.
 type Addresses struct {
-	SendGrid, Twilio, FCM string
-	Control               string // takes a list of rules, says how many calls they are for, and takes a [Telling] at /hooks
-	Credentials           []byte // the key file for FCM
+	SendGrid, Twilio, FCM, SMTP string
+	Control                     string // takes a list of rules, says how many calls they are for, and takes a [Telling] at /hooks
+	Credentials                 []byte // the key file for FCM
 }
 
 // server is a running witness.
@@ -58,6 +58,9 @@ func Run(path string, in io.Reader, out io.Writer) error {
 		if *where, err = s.listen(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.call(v, w, r) })); err != nil {
 			return err
 		}
+	}
+	if at.SMTP, err = s.relay(); err != nil {
+		return err
 	}
 	control := http.NewServeMux()
 	control.HandleFunc("/", s.rules.serve)
@@ -129,7 +132,7 @@ func (s *server) call(v vendor, w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	told, any := s.rules.of(v.name, end.Messages)
-	end.Taken = !any || told.Taken || (told.Status == 0 && told.Fault == "")
+	end.Taken = !any || told.Taken || told.sound()
 	end.Answer = answerOf(told)
 	end.At = Now()
 	for i := range end.Messages {

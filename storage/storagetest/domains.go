@@ -51,8 +51,9 @@ func (f *few) Wait(_ context.Context, n int) error {
 	}
 	return nil
 }
-func (f *few) Pause(context.Context, time.Duration) {}
-func (f *few) Paused() time.Duration                { return 0 }
+func (f *few) Begin(context.Context, int, time.Duration) error { return nil }
+func (f *few) Pause(context.Context, time.Duration)            {}
+func (f *few) Paused() time.Duration                           { return 0 }
 
 // domainsHaveLanes sends to 200 people, half of them at a domain that takes two
 // a second.
