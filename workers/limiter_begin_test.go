@@ -117,6 +117,16 @@ func TestAStalledDatabaseMakesNoBurst(t *testing.T) {
 	}
 }
 
+// TestALongLagLeavesPermitsTheirTime has claims that take half of it, for good.
+func TestALongLagLeavesPermitsTheirTime(t *testing.T) {
+	var k lag
+	for at := start; at.Before(start.Add(10 * time.Second)); at = at.Add(40 * time.Millisecond) {
+		if wait, late := k.of(500*time.Millisecond, 30*time.Millisecond, at); wait > 0 || !late {
+			t.Fatalf("after %v: waits %v more, late %v", at.Sub(start), wait, late)
+		}
+	}
+}
+
 // TestWhoBeginsLatePaysAgain asks as the dispatcher does.
 func TestWhoBeginsLatePaysAgain(t *testing.T) {
 	l := NewLimiter(LimiterConfig{PerSecond: 1000, PerCall: 1, Log: slog.New(slog.DiscardHandler)})

@@ -33,7 +33,8 @@ func (k *lag) of(since, slack time.Duration, now time.Time) (wait time.Duration,
 		k.usual = max(since, usual-passed/lagShrinks)
 	}
 	if since > usual+slack {
-		return k.usual, true
+		// Its permits have no time for more.
+		return min(k.usual, max(0, mostLag-since)), true
 	}
 	return max(0, k.usual-since), false
 }
