@@ -134,7 +134,9 @@ func operators() []row {
 				return s.flushing(300*time.Millisecond, 12)
 			}},
 		{name: "cancel", fault: "cancelled while it sends; no start 3 s later", cancels: true, ends: "P6", persons: 2400, apply: cancel},
-		{name: "pause-resume-cancel", fault: "random pause, edit, resume and cancel", cancels: true, ends: "P6", apply: meddle},
+		{name: "pause-resume-cancel", fault: "random pause, edit, resume and cancel", cancels: true, ends: "P6", apply: meddle,
+			// Slow enough that it can be paused before it has ended.
+			env: map[string]string{"UTSKICK_EMAIL_RATE": "60", "UTSKICK_SMS_RATE": "60", "UTSKICK_PUSH_RATE": "60"}},
 	}
 }
 

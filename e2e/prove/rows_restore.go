@@ -28,7 +28,8 @@ func restores() []row {
 	}
 	for i := range all {
 		all[i].away, all[i].doubt = true, []string{string(dispatcher.CauseRestored), workerLost, noAnswer}
-		// Slow enough that a backup falls into the middle.
+		// Slow enough that a backup falls into the middle, on a busy machine too.
+		all[i].persons, all[i].every = 1000, 80*time.Millisecond
 		all[i].env = map[string]string{"UTSKICK_EMAIL_RATE": "60", "UTSKICK_SMS_RATE": "60", "UTSKICK_PUSH_RATE": "60"}
 	}
 	return all
