@@ -389,7 +389,7 @@ func (s *stage) close() error {
 
 // cli runs a command of the product to its end.
 func (s *stage) cli(args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(s.ctx, limit) // the soak's files are large
 	defer cancel()
 	var out, log bytes.Buffer
 	cmd := s.command(ctx, false, s.environment(), args...)
