@@ -176,8 +176,12 @@ func (h *hooks) add(events []*Event) {
 	}
 }
 
-// mostEvents is how many events one request has.
-const mostEvents = 500
+// mostEvents is how many events one request has, and mostTold how many are told
+// before others are drawn.
+const (
+	mostEvents = 500
+	mostTold   = 20 * mostEvents
+)
 
 // run tells what waits, shuffled, until the process ends.
 func (h *hooks) run() {
@@ -199,7 +203,7 @@ func (h *hooks) draw() []*Event {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	mathrand.Shuffle(len(h.waiting), func(i, j int) { h.waiting[i], h.waiting[j] = h.waiting[j], h.waiting[i] })
-	n := min((len(h.waiting)+1)/2, 4*mostEvents)
+	n := min((len(h.waiting)+1)/2, mostTold)
 	h.flying = slices.Clone(h.waiting[:n])
 	h.waiting = h.waiting[n:]
 	return h.flying
