@@ -53,7 +53,7 @@ func fillSQLite(s *stage) error {
 		}
 		s.faults++
 		time.Sleep(4 * time.Second)
-		if err := s.wasFull(); err != nil {
+		if err := s.isFull(); err != nil {
 			return err
 		}
 		if kill {
@@ -67,6 +67,13 @@ func fillSQLite(s *stage) error {
 	}
 	s.over = time.Now()
 	return nil
+}
+
+// isFull waits until the disk was seen to be full: a busy machine writes little.
+func (s *stage) isFull() error {
+	var last error
+	err := s.eventually("the disk is full", func() bool { last = s.wasFull(); return last == nil })
+	return errors.Join(err, last)
 }
 
 // wasFull says whether the database could be written to, by an unsubscribe that
@@ -107,7 +114,7 @@ func fillPostgres(s *stage) error {
 	}
 	s.faults++
 	time.Sleep(4 * time.Second)
-	if err := s.wasFull(); err != nil {
+	if err := s.isFull(); err != nil {
 		return err
 	}
 	s.over = time.Now()

@@ -35,6 +35,8 @@ func relayProcesses() (all []row) {
 	for _, point := range []failpoint.Name{failpoint.Opened, failpoint.Sent} {
 		r := killsAt(point, nil)
 		r.mailAlone = true // the point is passed by each message of other channels, too
+		// Somebody must be left to send to when the third process comes by.
+		r.every = 200 * time.Millisecond
 		all = append(all, r)
 	}
 	// Frozen on its way to the content of a message: most people have objected by
