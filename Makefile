@@ -40,7 +40,7 @@ fuzz: ## run every fuzzer for FUZZTIME (10s)
 bench: ## measure the speed from launch to last settle
 	$(GO) run ./bench
 
-prove: ## put the program through every fault while a witness counts (some 10 minutes; ROWS=pattern for a few)
+prove: ## put the program through every fault while a witness counts (some 30 minutes; ROWS=pattern for a few)
 	$(GO) run ./e2e/prove -lanes 6 $(if $(ROWS),-rows '$(ROWS)')
 
 soak: ## the same for DURATION (1h): campaigns of 200,000, objections, and a random fault every 20 to 60 s
