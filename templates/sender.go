@@ -74,4 +74,6 @@ type Recipient struct {
 	// Tracked allows a pixel and links that name the person: open tracking is
 	// consented to, or the sender's policy is Always.
 	Tracked bool
+	// Untracked is her no to it, which holds whatever the policy is.
+	Untracked bool
 }

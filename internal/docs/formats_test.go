@@ -41,6 +41,10 @@ func (s *shelf) RecordAll(_ context.Context, wishes []suppression.Wish) ([]suppr
 	return make([]suppression.Recorded, len(wishes)), nil
 }
 
+func (s *shelf) Revise(ctx context.Context, _ string, wishes []suppression.Wish) ([]suppression.Recorded, error) {
+	return s.RecordAll(ctx, wishes)
+}
+
 func (s *shelf) Open(context.Context, []suppression.InFlight) ([]suppression.InFlight, error) {
 	return nil, nil
 }
