@@ -24,32 +24,34 @@ var (
 
 // memory is a store for tests.
 type memory struct {
-	mu        sync.Mutex
-	keyer     *audience.Keyer
-	down      error                       // what every method fails with
-	record    func(context.Context) error // called before a wish is recorded; may be nil
-	contacts  map[string]audience.Contact
-	names     []string // registered attributes
-	history   map[string][]dispatcher.Communication
-	entries   []suppression.Entry
-	wishes    []suppression.Wish
-	events    map[string]tracking.Event
-	senders   map[string]templates.Sender
-	templates map[string]templates.Template
-	targets   []string // of the template saved last
-	campaigns []dispatcher.Campaign
-	runs      map[string]dispatcher.Run
-	reports   map[string]dispatcher.Report
-	groups    map[int64]audience.Channel
-	links     map[int64]string
-	keys      map[string]Key // by hash
-	lookups   int            // of keys
-	instances []suppression.Instance
-	holds     []dispatcher.ChannelHold
-	edit      dispatcher.Edit
-	audits    []string
-	reads     int // of groups and links
-	hold      dispatcher.Hold
+	mu         sync.Mutex
+	keyer      *audience.Keyer
+	down       error                       // what every method fails with
+	record     func(context.Context) error // called before a wish is recorded; may be nil
+	contacts   map[string]audience.Contact
+	names      []string // registered attributes
+	history    map[string][]dispatcher.Communication
+	entries    []suppression.Entry
+	wishes     []suppression.Wish
+	revised    []string // visits
+	events     map[string]tracking.Event
+	senders    map[string]templates.Sender
+	templates  map[string]templates.Template
+	targets    []string // of the template saved last
+	campaigns  []dispatcher.Campaign
+	runs       map[string]dispatcher.Run
+	reports    map[string]dispatcher.Report
+	groups     map[int64]audience.Channel // each of sender exempel and topic offer
+	addressees map[audience.Key]audience.Addressee
+	links      map[int64]string
+	keys       map[string]Key // by hash
+	lookups    int            // of keys
+	instances  []suppression.Instance
+	holds      []dispatcher.ChannelHold
+	edit       dispatcher.Edit
+	audits     []string
+	reads      int // of groups, people and links
+	hold       dispatcher.Hold
 }
 
 func (m *memory) fails() error {
@@ -231,6 +233,22 @@ func (m *memory) RecordAll(ctx context.Context, wishes []suppression.Wish) ([]su
 	return out, nil
 }
 
+// Revise undoes a visit as if nobody had said anything before.
+func (m *memory) Revise(ctx context.Context, visit string, wishes []suppression.Wish) ([]suppression.Recorded, error) {
+	if err := m.fails(); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	for i, w := range m.wishes {
+		if w.Visit == visit {
+			m.entries[i].Active = false
+		}
+	}
+	m.revised = append(m.revised, visit)
+	m.mu.Unlock()
+	return m.RecordAll(ctx, wishes)
+}
+
 func (m *memory) Open(context.Context, []suppression.InFlight) ([]suppression.InFlight, error) {
 	return nil, nil
 }
@@ -399,11 +417,21 @@ func (m *memory) Progress(ctx context.Context, campaign string) (dispatcher.Repo
 	return r, err
 }
 
-func (m *memory) GroupChannel(_ context.Context, group int64) (audience.Channel, error) {
+func (m *memory) Origin(_ context.Context, group int64) (dispatcher.Origin, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.reads++
-	return found(m, m.groups, group)
+	channel, err := found(m, m.groups, group)
+	return dispatcher.Origin{Channel: channel, Sender: "exempel", Topic: "offer"}, err
+}
+
+func (m *memory) Addressee(_ context.Context, key audience.Key) (audience.Addressee, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.reads++
+	who := m.addressees[key]
+	who.Keys = []audience.Key{key}
+	return who, m.down
 }
 
 func (m *memory) LinkTarget(_ context.Context, id int64) (string, error) {

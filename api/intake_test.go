@@ -14,6 +14,7 @@ import (
 
 // spooling is an intake whose database is away.
 type spooling struct {
+	away   bool
 	full   error
 	wishes []suppression.Wish
 	events []tracking.Event
@@ -24,12 +25,20 @@ func (s *spooling) Record(_ context.Context, w suppression.Wish) (bool, error) {
 	return true, s.full
 }
 
+func (s *spooling) Revise(_ context.Context, _ string, wishes []suppression.Wish) (bool, error) {
+	if len(wishes) == 0 {
+		return false, errDown
+	}
+	s.wishes = append(s.wishes, wishes...)
+	return false, s.full
+}
+
 func (s *spooling) AppendEvent(_ context.Context, e tracking.Event) error {
 	s.events = append(s.events, e)
 	return s.full
 }
 
-func (s *spooling) Standing() suppression.Standing { return suppression.Standing{Away: true, Kept: 2} }
+func (s *spooling) Standing() suppression.Standing { return suppression.Standing{Away: s.away, Kept: 2} }
 
 // newAwaySite has known its links and one group before the database went away.
 func newAwaySite(t *testing.T) (*site, *spooling) {
@@ -43,6 +52,7 @@ func newAwaySite(t *testing.T) (*site, *spooling) {
 	s.visit(http.MethodGet, "/u/"+s.token(tracking.Unsubscribe, 1, 0, anna), "").want(t, http.StatusOK)
 	s.store.links[3] = "https://example.com/c" // saved since
 	s.store.fail(errDown)
+	in.away = true
 	return s, in
 }
 

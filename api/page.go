@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+
+	"utskick/templates"
 )
 
 //go:embed pages
@@ -24,7 +26,7 @@ type pages struct {
 }
 
 func loadPages(log *slog.Logger) *pages {
-	t := template.Must(template.New("").Funcs(template.FuncMap{"path": url.PathEscape, "titled": titled}).ParseFS(pageFiles, "pages/*.html"))
+	t := template.Must(template.New("").Funcs(template.FuncMap{"path": url.PathEscape, "titled": titled, "in": inWords, "served": servedBy}).ParseFS(pageFiles, "pages/*.html"))
 	return &pages{templates: t, log: log, styleSource: hashOfStyle(t)}
 }
 
@@ -35,6 +37,22 @@ type titledFields struct {
 }
 
 func titled(title string, fields []docsField) titledFields { return titledFields{title, fields} }
+
+// worded is a choice with the words of its page.
+type worded struct {
+	Words  words
+	Choice choiceView
+}
+
+func inWords(w words, c choiceView) worded { return worded{w, c} }
+
+// served is whom customers turn to, with the words of the page.
+type served struct {
+	Words words
+	*templates.Sender
+}
+
+func servedBy(w words, s *templates.Sender) served { return served{w, s} }
 
 // hashOfStyle hashes what stands between <style> and </style> on every page.
 func hashOfStyle(t *template.Template) string {

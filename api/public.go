@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -44,6 +45,8 @@ func (p *public) route(w http.ResponseWriter, r *http.Request) {
 	switch kind {
 	case "u":
 		p.unsubscribe(w, r, token)
+	case "p":
+		p.preferences(w, r, token)
 	case "o":
 		p.opened(w, r, token)
 	case "c":
@@ -64,25 +67,39 @@ type publicPage struct {
 	Other   words              // of the other language
 	Switch  bool               // offer the other language
 	Action  string             // where the form leads
+	Repeat  []field            // what the form says again
 	Senders []templates.Sender // who we are
 }
 
-func (p *public) page(r *http.Request) publicPage {
-	w := wordsFor(r)
+// field is one of a form that nobody sees.
+type field struct{ Name, Value string }
+
+// page is in the language that was asked for, or else that of a locale, which
+// may be empty.
+func (p *public) page(r *http.Request, locale string) publicPage {
+	w := wordsFor(r, locale)
 	return publicPage{Words: w, Other: otherThan(w), Senders: p.senders.get(r.Context())}
 }
 
 // notFound answers for whatever is not there and for every token that is not
 // one of ours, alike: an answer that tells them apart helps to forge one.
 func (p *public) notFound(w http.ResponseWriter, r *http.Request) {
-	p.pages.write(w, http.StatusNotFound, "missing", p.page(r))
+	p.pages.write(w, http.StatusNotFound, "missing", p.page(r, ""))
 }
 
 // unavailable answers when nothing could be read or recorded.
-func (p *public) unavailable(w http.ResponseWriter, r *http.Request) {
-	page := p.page(r)
+func (p *public) unavailable(w http.ResponseWriter, r *http.Request) { p.tryAgain(w, r, nil) }
+
+// tryAgain answers so, and offers to send a form again.
+func (p *public) tryAgain(w http.ResponseWriter, r *http.Request, form url.Values) {
+	page := p.page(r, "")
 	if r.Method == http.MethodPost {
 		page.Action = "?lang=" + page.Words.Language
+		for _, name := range []string{"visit", "choice", "undo"} {
+			for _, value := range form[name] {
+				page.Repeat = append(page.Repeat, field{name, value})
+			}
+		}
 	}
 	w.Header().Set("Retry-After", "10")
 	p.pages.write(w, http.StatusServiceUnavailable, "unavailable", page)

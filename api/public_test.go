@@ -11,6 +11,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -43,12 +45,14 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
+var visitField = regexp.MustCompile(`name="visit" value="[^"]*"`)
+
 // withoutStyle keeps a change of the style sheet from changing every golden
-// file.
+// file, and so does it with what is another one every time.
 func withoutStyle(page string) string {
 	before, rest, _ := strings.Cut(page, "<style>")
 	_, after, _ := strings.Cut(rest, "</style>")
-	return before + after
+	return visitField.ReplaceAllString(before+after, `name="visit" value="VISIT"`)
 }
 
 var anna = audience.Key{1, 2, 3}
@@ -90,8 +94,12 @@ func TestUnsubscribeBothWays(t *testing.T) {
 			s := newPublicSite(t)
 			a := s.visit(http.MethodPost, "/u/"+s.token(tracking.Unsubscribe, group, 0, anna), c.body, "Content-Type", c.kind, "Cookie", "utskick=x")
 			a.want(t, http.StatusOK)
-			want := []suppression.Wish{suppression.Unsubscribe(anna, audience.Channel(channel), group)}
-			if diff := cmp.Diff(want, s.store.recorded()); diff != "" {
+			want := suppression.Unsubscribe(anna, audience.Channel(channel), group)
+			got := s.store.recorded()
+			if len(got) == 1 && len(got[0].Visit) == 16 {
+				want.Visit = got[0].Visit
+			}
+			if diff := cmp.Diff([]suppression.Wish{want}, got); diff != "" {
 				t.Errorf("%s by %s (-want +got):\n%s", name, channel, diff)
 			}
 			if a.header.Get("Set-Cookie") != "" || a.header.Get("Location") != "" || !strings.Contains(a.body, "You are unsubscribed") {
@@ -105,7 +113,9 @@ func TestLookingChangesNothing(t *testing.T) {
 	s := newPublicSite(t)
 	token := s.token(tracking.Unsubscribe, 1, 0, anna)
 	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodDelete, http.MethodPatch, "PROPFIND"} {
-		for _, path := range []string{"/u/" + token, "/u/" + token + "?List-Unsubscribe=One-Click", "/u/" + token + "?lang=sv"} {
+		choices := s.token(tracking.Preferences, 1, 0, anna)
+		for _, path := range []string{"/u/" + token, "/u/" + token + "?List-Unsubscribe=One-Click", "/u/" + token + "?lang=sv",
+			"/p/" + choices, "/p/" + choices + "?choice=everything", "/p/" + choices + "?undo=1&choice=email"} {
 			want := http.StatusMethodNotAllowed
 			if method == http.MethodGet || method == http.MethodHead {
 				want = http.StatusOK
@@ -125,7 +135,7 @@ func TestLookingChangesNothing(t *testing.T) {
 func TestEveryAnswerHasItsHeaders(t *testing.T) {
 	s := newPublicSite(t)
 	good := s.token(tracking.Unsubscribe, 1, 0, anna)
-	paths := []string{"/", "/u/" + good, "/u/x", "/o/x.gif", "/c/x", "/c/" + s.token(tracking.Click, 1, 1, anna), "/robots.txt", "/favicon.ico", "//u/" + good, "/u/../u/" + good}
+	paths := []string{"/", "/u/" + good, "/u/x", "/p/x", "/p/" + s.token(tracking.Preferences, 1, 0, anna), "/o/x.gif", "/c/x", "/c/" + s.token(tracking.Click, 1, 1, anna), "/robots.txt", "/favicon.ico", "//u/" + good, "/u/../u/" + good}
 	for _, path := range paths {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodOptions} {
 			a := s.visit(method, path, "")
@@ -157,6 +167,9 @@ func (s *site) badTokens(purpose tracking.Purpose) map[string]string {
 	altered := []byte(good)
 	altered[5] ^= 1
 	other := tracking.Preferences
+	if purpose == other {
+		other = tracking.Unsubscribe
+	}
 	return map[string]string{
 		"empty": "", "nonsense": "x", "truncated": good[:len(good)-1], "longer": good + "A", "altered": string(altered), "another purpose": s.token(other, 1, 1, anna),
 		"foreign": foreign.Sign(tracking.Token{Purpose: purpose, Group: 1, Link: 1, Key: anna}), "very long": strings.Repeat("A", 4000),
@@ -173,14 +186,16 @@ func TestBadTokensAreAllAlike(t *testing.T) {
 	}{
 		{tracking.Unsubscribe, http.MethodGet, "/u/", ""},
 		{tracking.Unsubscribe, http.MethodPost, "/u/", ""},
+		{tracking.Preferences, http.MethodGet, "/p/", ""},
+		{tracking.Preferences, http.MethodPost, "/p/", ""},
 		{tracking.Click, http.MethodGet, "/c/", "unknown link"},
 		{tracking.Open, http.MethodGet, "/o/", ""},
 	} {
 		s := newPublicSite(t)
 		var first answer
 		tokens := s.badTokens(c.purpose)
-		if c.purpose == tracking.Unsubscribe {
-			tokens["nobody"] = s.token(tracking.Unsubscribe, 1, 0, audience.Key{})
+		if c.purpose == tracking.Unsubscribe || c.purpose == tracking.Preferences {
+			tokens["nobody"] = s.token(c.purpose, 1, 0, audience.Key{})
 		}
 		if c.purpose == tracking.Click {
 			tokens["an unknown link"] = s.token(tracking.Click, 1, 77, anna)
@@ -398,14 +413,15 @@ func TestLanguages(t *testing.T) {
 
 func TestPublicPages(t *testing.T) {
 	for _, language := range []string{"sv", "en"} {
-		s := newPublicSite(t)
-		s.store.senders["other"] = templates.Sender{Name: "other", FromName: "Exempel & Söner <AB>", PostalAddress: "Box 1\n222 22 Exempelstad"}
-		delete(s.store.senders, "exempel")
 		for group, channel := range map[int64]string{1: "email", 2: "sms", 3: "push", 99: "any"} {
+			s := newPublicSite(t)
+			s.store.senders["other"] = templates.Sender{Name: "other", FromName: "Exempel & Söner <AB>", PostalAddress: "Box 1\n222 22 Exempelstad"}
+			delete(s.store.senders, "exempel")
 			path := "/u/" + s.token(tracking.Unsubscribe, group, 0, anna) + "?lang=" + language
 			golden(t, fmt.Sprintf("%s-unsubscribe-%s", language, channel), withoutStyle(s.visit(http.MethodGet, path, "").body))
 			golden(t, fmt.Sprintf("%s-unsubscribed-%s", language, channel), withoutStyle(s.visit(http.MethodPost, path, "").body))
 		}
+		s := newPublicSite(t)
 		golden(t, language+"-missing", withoutStyle(s.visit(http.MethodGet, "/u/x?lang="+language, "").body))
 		s.store.fail(errDown)
 		golden(t, language+"-unavailable", withoutStyle(s.visit(http.MethodPost, "/u/"+s.token(tracking.Unsubscribe, 1, 0, anna)+"?lang="+language, "").body))
@@ -414,22 +430,68 @@ func TestPublicPages(t *testing.T) {
 
 func TestBothLanguagesSayEverything(t *testing.T) {
 	for _, w := range []words{english, swedish} {
-		for name, text := range map[string]string{"Itself": w.Itself, "Contact": w.Contact, "Answer": w.Answer, "NotYet": w.NotYet, "Button": w.Button, "Done": w.Done,
-			"Late": w.Late, "Missing": w.Missing, "MissingP": w.MissingP, "Trouble": w.Trouble, "TroubleP": w.TroubleP, "Try": w.Try, "Otherwise": w.Otherwise} {
-			if text == "" {
-				t.Errorf("%s has no %s", w.Language, name)
-			}
-		}
-		for _, channel := range append([]audience.Channel{anyChannel}, audience.Channels...) {
-			if s := w.Scopes[channel]; s.Title == "" || s.Will == "" || s.Did == "" {
+		saysEverything(t, w.Language, reflect.ValueOf(w))
+		for _, channel := range append([]audience.Channel{anyChannel, ownChannel}, audience.Channels...) {
+			if s := w.Scopes[channel]; s.Title == "" || s.Will == "" || s.Did == "" || w.Messages[channel] == "" {
 				t.Errorf("%s says nothing of %s", w.Language, channel)
 			}
+		}
+		for _, channel := range []audience.Channel{audience.Email, audience.SMS, audience.Push, audience.Post, audience.Phone} {
+			if w.By[channel] == "" {
+				t.Errorf("%s says nothing of a wish by %s", w.Language, channel)
+			}
+		}
+		for _, c := range suppression.Choices {
+			if w.Choices[c] == "" {
+				t.Errorf("%s says nothing of the choice %s", w.Language, c)
+			}
+		}
+		for _, p := range suppression.Purposes {
+			if p != suppression.Marketing && w.Holds.Data[p] == "" {
+				t.Errorf("%s says nothing of a wish against %s", w.Language, p)
+			}
+		}
+	}
+	// What one language says with a name in it, the other does.
+	count := func(w words) (n []int) {
+		for _, text := range textsOf(reflect.ValueOf(w)) {
+			n = append(n, strings.Count(text, "%"))
+		}
+		return n
+	}
+	if diff := cmp.Diff(count(english), count(swedish)); diff != "" {
+		t.Error("the languages have other places for names: " + diff)
+	}
+}
+
+func saysEverything(t *testing.T, where string, v reflect.Value) {
+	t.Helper()
+	for _, text := range textsOf(v) {
+		if text == "" {
+			t.Errorf("%s has an empty text", where)
 		}
 	}
 }
 
+// textsOf lists the texts of a struct, with those of its lists and structs.
+func textsOf(v reflect.Value) (texts []string) {
+	switch v.Kind() {
+	case reflect.String:
+		return []string{v.String()}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			texts = append(texts, textsOf(v.Field(i))...)
+		}
+	case reflect.Array:
+		for i := range v.Len() {
+			texts = append(texts, textsOf(v.Index(i))...)
+		}
+	}
+	return texts
+}
+
 func FuzzPublicPaths(f *testing.F) {
-	for _, path := range []string{"/u/", "/u/x", "/o/x.gif", "/c/%00", "//", "/u/../c/x", "/robots.txt", "/u/dQEBAIHzXRfobuxgDGZiqTOgYlgNgoQD1r7eZ-14OUA"} {
+	for _, path := range []string{"/u/", "/u/x", "/p/", "/p/x", "/o/x.gif", "/c/%00", "//", "/u/../c/x", "/robots.txt", "/u/dQEBAIHzXRfobuxgDGZiqTOgYlgNgoQD1r7eZ-14OUA"} {
 		f.Add(path, true)
 	}
 	s := newPublicSite(f)

@@ -39,6 +39,9 @@ type People interface {
 	// ContactKeys returns the keys, of kind contact, of those who have an
 	// address with the key now.
 	ContactKeys(ctx context.Context, address audience.Key) ([]audience.Key, error)
+	// Addressee returns whoever has or had the address of a key; of one that
+	// nobody had, the key alone.
+	Addressee(ctx context.Context, key audience.Key) (audience.Addressee, error)
 	// History returns every communication with a contact, the newest first.
 	History(ctx context.Context, externalID string) ([]dispatcher.Communication, error)
 }
@@ -88,8 +91,8 @@ type Campaigns interface {
 
 // Messages is what the links in messages lead to.
 type Messages interface {
-	// GroupChannel returns the channel of a group of messages.
-	GroupChannel(ctx context.Context, group int64) (audience.Channel, error)
+	// Origin returns where a group of messages comes from.
+	Origin(ctx context.Context, group int64) (dispatcher.Origin, error)
 	// LinkTarget returns where a stored link leads.
 	LinkTarget(ctx context.Context, id int64) (string, error)
 	// Links returns up to limit links with an id above after, the newest of them,

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"utskick/audience"
+	"utskick/dispatcher"
 )
 
 const (
@@ -102,27 +102,27 @@ func (t *targets) run(ctx context.Context) {
 	}
 }
 
-// maxGroups bounds the memory for channels of groups.
+// maxGroups bounds the memory for where groups of messages come from.
 const maxGroups = 100_000
 
-// groups remembers the channels of messages, which never change either.
+// groups remembers where messages come from, which never changes either.
 type groups struct {
 	mu    sync.RWMutex
-	known map[int64]audience.Channel
+	known map[int64]dispatcher.Origin
 }
 
-func (g *groups) get(id int64) (audience.Channel, bool) {
+func (g *groups) get(id int64) (dispatcher.Origin, bool) {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
-	channel, ok := g.known[id]
-	return channel, ok
+	origin, ok := g.known[id]
+	return origin, ok
 }
 
-func (g *groups) learn(id int64, channel audience.Channel) {
+func (g *groups) learn(id int64, origin dispatcher.Origin) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.known == nil || len(g.known) >= maxGroups {
-		g.known = map[int64]audience.Channel{}
+		g.known = map[int64]dispatcher.Origin{}
 	}
-	g.known[id] = channel
+	g.known[id] = origin
 }

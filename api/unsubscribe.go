@@ -4,16 +4,17 @@ import (
 	"context"
 	"errors"
 	"io"
+	"mime"
 	"net/http"
+	"net/url"
 
-	"utskick/audience"
 	"utskick/suppression"
 	"utskick/tracking"
 )
 
 // maxOneClick bounds the body of a one-click request, in bytes. RFC 8058 sends
 // some thirty of them, in one of two encodings; what they say is not looked at,
-// because the address says it all.
+// because the address says it all. Our own form adds the visit it belongs to.
 const maxOneClick = 4 << 10
 
 // unsubscribe shows a form to whoever opens the link, and acts on a POST: that
@@ -32,61 +33,70 @@ func (p *public) unsubscribe(w http.ResponseWriter, r *http.Request, text string
 		p.notFound(w, r)
 		return
 	}
-	channel := p.channelOf(r.Context(), token.Group)
 	if r.Method == http.MethodPost {
-		p.unsubscribeNow(w, r, token, channel)
+		p.unsubscribeNow(w, r, token)
 		return
 	}
-	page := p.page(r)
+	to := p.recipient(r.Context(), token)
+	page := p.messagePage(r, to)
 	page.Switch, page.Action = true, "?lang="+page.Words.Language
-	p.pages.write(w, http.StatusOK, "unsubscribe", scopedPage{page, page.Words.Scopes[channel]})
+	page.Visit = p.visitToken(tracking.NewVisit(token.Group, token.Key, p.c.Now()))
+	p.pages.write(w, http.StatusOK, "unsubscribe", page)
 }
 
-// scopedPage is a page about what an unsubscribe covers.
-type scopedPage struct {
-	publicPage
-	Scope scopeWords
-}
-
-// channelOf returns the channel of a message. A token that we signed for a
-// group that is gone, because it was erased or is in another database, is still
-// a person's word: it then covers every channel. While the database is away it
-// may be that of the message, whichever that is.
-func (p *public) channelOf(ctx context.Context, group int64) audience.Channel {
-	if channel, ok := p.groups.get(group); ok {
-		return channel
-	}
-	ctx, cancel := context.WithTimeout(ctx, askFor)
-	defer cancel()
-	channel, err := p.c.Store.GroupChannel(ctx, group)
-	switch {
-	case errors.Is(err, p.c.NotFound) || (err == nil && !channel.Dispatched()):
-		return anyChannel
-	case err != nil:
-		return ownChannel
-	}
-	p.groups.learn(group, channel)
-	return channel
-}
-
-func (p *public) unsubscribeNow(w http.ResponseWriter, r *http.Request, token tracking.Token, channel audience.Channel) {
-	if _, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxOneClick)); err != nil {
+func (p *public) unsubscribeNow(w http.ResponseWriter, r *http.Request, token tracking.Token) {
+	form, err := readForm(w, r, maxOneClick)
+	if err != nil {
 		p.badBody(w, err)
 		return
 	}
-	// Whoever hangs up now has still told us.
-	ctx := context.WithoutCancel(r.Context())
-	kept, err := p.c.Intake.Record(ctx, suppression.Unsubscribe(token.Key, channel, token.Group))
+	visit, _, err := p.visitOf(form, token)
 	if err != nil {
-		p.notRecorded(w, r, token, err)
+		p.notFound(w, r)
 		return
 	}
-	status := http.StatusOK
-	if kept {
-		status = http.StatusAccepted
+	origin := p.originOf(r.Context(), token.Group)
+	wish := suppression.Unsubscribe(token.Key, origin.Channel, token.Group)
+	wish.Visit = visit.ID
+	// Whoever hangs up now has still told us.
+	kept, err := p.c.Intake.Record(context.WithoutCancel(r.Context()), wish)
+	if err != nil {
+		p.notRecorded(w, r, token, form, err)
+		return
 	}
-	page := p.page(r)
-	p.pages.write(w, status, "unsubscribed", scopedPage{page, page.Words.Scopes[channel]})
+	to := p.recipient(r.Context(), token)
+	page := p.choicesPage(r, to, visit, []suppression.Choice{to.byLink()})
+	page.Heading, page.Status, page.Late = page.Words.Done, page.Words.Scopes[origin.Channel].Did, true
+	page.narrower()
+	p.answer(w, page, kept)
+}
+
+// answer shows what was done. What is in the spool alone cannot be undone yet.
+func (p *public) answer(w http.ResponseWriter, page messagePage, kept bool) {
+	if !kept {
+		p.pages.write(w, http.StatusOK, "choices", page)
+		return
+	}
+	page.Undo, page.Less, page.Kept, page.SwitchForm = false, nil, true, false
+	p.pages.write(w, http.StatusAccepted, "choices", page)
+}
+
+// readForm reads a body of one of our forms; of one in another encoding, as of a
+// mail program, it reads nothing but its end.
+func readForm(w http.ResponseWriter, r *http.Request, most int64) (url.Values, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+	if err != nil {
+		return nil, err
+	}
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if kind != "application/x-www-form-urlencoded" {
+		return url.Values{}, nil
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return url.Values{}, nil //nolint:nilerr // what it says besides is not needed
+	}
+	return form, nil
 }
 
 func (p *public) badBody(w http.ResponseWriter, err error) {
@@ -98,7 +108,7 @@ func (p *public) badBody(w http.ResponseWriter, err error) {
 	http.Error(w, http.StatusText(status), status)
 }
 
-func (p *public) notRecorded(w http.ResponseWriter, r *http.Request, token tracking.Token, err error) {
-	p.c.Log.Error("an unsubscribe was not acknowledged", "group", token.Group, "key", token.Key.Short(), "method", r.Method, "error", err)
-	p.unavailable(w, r)
+func (p *public) notRecorded(w http.ResponseWriter, r *http.Request, token tracking.Token, form url.Values, err error) {
+	p.c.Log.Error("a wish was not acknowledged", "group", token.Group, "key", token.Key.Short(), "method", r.Method, "error", err)
+	p.tryAgain(w, r, form)
 }

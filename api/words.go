@@ -1,24 +1,78 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
+	"strings"
+	"time"
 
 	"golang.org/x/text/language"
 
 	"utskick/audience"
+	"utskick/suppression"
 )
 
-// words are the texts of the public pages in one language.
+// words are the texts of the public pages in one language. A text with %s says
+// in its comment what goes there.
 type words struct {
-	Language  string // BCP 47
-	Itself    string // what the language is called in itself
+	Language string // BCP 47
+	Itself   string // what the language is called in itself
+	Switch   string // names the switch between languages
+	Months   [12]string
+	Date     string // %d day, %s month, %d year
+
+	// The message that somebody came from.
+	About     string // %s channel
+	AboutKind string // %s channel, %s kind
+	From      string // before the sender
+	To        string // before the masked address
+	Kinds     string // that kinds are left one by one
+	Messages  map[audience.Channel]string
+	By        map[audience.Channel]string
+
+	// Unsubscribing.
+	Scopes map[audience.Channel]scopeWords
+	NotYet string // that opening the page has changed nothing
+	Button string
+	Other  string // leads to the choices
+	Done   string // heading once it is done
+	Late   string // what may still come
+
+	// Choosing.
+	Title, Saved, Undone, TooLate    string // headings
+	SavedP, UndoneP, TooLateP        string
+	NothingChosen                    string
+	KeptP                            string // acknowledged while nothing can be looked up
+	Undo, UndoHint                   string
+	Less, LessHint                   string // narrower than what was just done
+	Now, NothingNow, UnknownNow      string // what holds
+	Back                             string // how something is got back later
+	Choose, ChooseHint               string
+	Stop, StopHint, Pause, PauseHint string
+	Data, DataHint, All              string
+	NoPause                          string
+	Already                          string // behind what holds from before
+	Save                             string
+	Choices                          map[suppression.Choice]string // of the kind: %s its name
+	Instead                          map[suppression.Choice]string // the same on a button
+	Holds                            holdWords
+
+	// Whom to turn to.
 	Contact   string // heading over who we are
 	Answer    string // before an address to write to
-	Scopes    map[audience.Channel]scopeWords
-	NotYet    string // that opening the page has changed nothing
-	Button    string
-	Done      string // heading once it is done
-	Late      string // what may still come
+	Service   string
+	ServiceP  string
+	Phone     string
+	Post      string
+	Page      string
+	Officer   string
+	Notice    string
+	Elsewhere string // advertising in other places
+	Cookies   string
+	Platforms string // that a platform's own settings withdraw nothing here
+	Info      string // %s platform
+	Settings  string // %s platform
+
 	Missing   string // heading over a link that is not ours
 	MissingP  string
 	Trouble   string // heading when nothing could be recorded
@@ -30,6 +84,20 @@ type words struct {
 // scopeWords say what an unsubscribe covers.
 type scopeWords struct{ Title, Will, Did string }
 
+// holdWords say what holds now.
+type holdWords struct {
+	All         string
+	Everything  string // of any use
+	Channel     string // %s by which channel
+	Kind        string // %s kind
+	KindChannel string // %s kind, %s by which channel
+	Pause       string // %s date
+	PauseOf     string // %s by which channel, %s date
+	Until       string // %s date
+	Undelivered string
+	Data        map[suppression.Purpose]string
+}
+
 // anyChannel stands for all channels, where it is not known any more which one
 // a message came by.
 const anyChannel audience.Channel = "*"
@@ -38,71 +106,22 @@ const anyChannel audience.Channel = "*"
 // one it is.
 const ownChannel audience.Channel = ""
 
-var english = words{
-	Language: "en", Itself: "English",
-	Contact: "Who we are", Answer: "Write to",
-	Scopes: map[audience.Channel]scopeWords{
-		audience.Email: {"Unsubscribe from marketing by e-mail",
-			"If you press the button, we stop sending you marketing by e-mail: all of it, not this mailing alone, and to every e-mail address that we know of you.",
-			"We no longer send you marketing by e-mail."},
-		audience.SMS: {"Unsubscribe from marketing by SMS",
-			"If you press the button, we stop sending you marketing by SMS: all of it, not this message alone.",
-			"We no longer send you marketing by SMS."},
-		audience.Push: {"Unsubscribe from marketing by push notification",
-			"If you press the button, we stop sending you marketing by push notification: all of it, not this message alone, and on every device that we know of you.",
-			"We no longer send you marketing by push notification."},
-		anyChannel: {"Unsubscribe from our marketing",
-			"If you press the button, we stop sending you marketing: all of it, by e-mail, SMS and push notification.",
-			"We no longer send you marketing by e-mail, SMS or push notification."},
-		ownChannel: {"Unsubscribe from our marketing",
-			"If you press the button, we stop sending you marketing in the way that this message came to you: all of it, not this message alone.",
-			"We no longer send you marketing in the way that this message came to you."},
-	},
-	NotYet: "Nothing has changed yet.", Button: "Unsubscribe",
-	Done: "You are unsubscribed", Late: "A message that was handed over before may still arrive.",
-	Missing: "This link does not work", MissingP: "It is incomplete, or it is not one of ours. If you copied it, copy all of it; it is one long line.",
-	Trouble: "This did not work", TroubleP: "We could not record it just now. Please try again in a moment.", Try: "Try again",
-	Otherwise: "If it goes on not working, tell us in any way you like, for example by answering the message. You need to give no reason.",
-}
-
-var swedish = words{
-	Language: "sv", Itself: "Svenska",
-	Contact: "Vilka vi är", Answer: "Skriv till",
-	Scopes: map[audience.Channel]scopeWords{
-		audience.Email: {"Avsluta reklam via e-post",
-			"Om du trycker på knappen slutar vi att skicka reklam till dig via e-post: all reklam, inte bara det här utskicket, och till alla dina e-postadresser som vi känner till.",
-			"Vi skickar inte längre någon reklam till dig via e-post."},
-		audience.SMS: {"Avsluta reklam via sms",
-			"Om du trycker på knappen slutar vi att skicka reklam till dig via sms: all reklam, inte bara det här meddelandet.",
-			"Vi skickar inte längre någon reklam till dig via sms."},
-		audience.Push: {"Avsluta reklam via pushnotiser",
-			"Om du trycker på knappen slutar vi att skicka reklam till dig via pushnotiser: all reklam, inte bara det här meddelandet, och på alla dina enheter som vi känner till.",
-			"Vi skickar inte längre någon reklam till dig via pushnotiser."},
-		anyChannel: {"Avsluta reklam från oss",
-			"Om du trycker på knappen slutar vi att skicka reklam till dig: all reklam, via e-post, sms och pushnotiser.",
-			"Vi skickar inte längre någon reklam till dig via e-post, sms eller pushnotiser."},
-		ownChannel: {"Avsluta reklam från oss",
-			"Om du trycker på knappen slutar vi att skicka reklam till dig på det sätt som det här meddelandet kom: all reklam, inte bara det här meddelandet.",
-			"Vi skickar inte längre någon reklam till dig på det sätt som det här meddelandet kom."},
-	},
-	NotYet: "Ingenting har ändrats än.", Button: "Avsluta",
-	Done: "Du är avanmäld", Late: "Ett meddelande som redan har lämnats vidare kan fortfarande komma fram.",
-	Missing: "Länken fungerar inte", MissingP: "Den är ofullständig, eller så är den inte en av våra. Om du har kopierat den, kopiera hela; den är en enda lång rad.",
-	Trouble: "Det gick inte", TroubleP: "Vi kunde inte spara det just nu. Försök igen om en stund.", Try: "Försök igen",
-	Otherwise: "Om det inte går, säg till oss på vilket sätt du vill, till exempel genom att svara på meddelandet. Du behöver inte ange något skäl.",
-}
-
 var languages = language.NewMatcher([]language.Tag{language.English, language.Swedish})
 
-// wordsFor returns the language that ?lang= asks for, or else the browser.
-func wordsFor(r *http.Request) words {
+// wordsFor returns the language that ?lang= asks for, or else that of the
+// person's locale, or else the browser's.
+func wordsFor(r *http.Request, locale string) words {
 	switch r.URL.Query().Get("lang") {
 	case swedish.Language:
 		return swedish
 	case english.Language:
 		return english
 	}
-	if _, i := language.MatchStrings(languages, r.Header.Get("Accept-Language")); i == 1 {
+	asked := []string{r.Header.Get("Accept-Language")}
+	if locale != "" {
+		asked = []string{locale}
+	}
+	if _, i := language.MatchStrings(languages, asked...); i == 1 {
 		return swedish
 	}
 	return english
@@ -113,4 +132,43 @@ func otherThan(w words) words {
 		return english
 	}
 	return swedish
+}
+
+// date writes a day as people read it.
+func (w words) date(t time.Time) string {
+	return fmt.Sprintf(w.Date, t.Day(), w.Months[t.Month()-1], t.Year())
+}
+
+// hold says what an entry means, as one sentence.
+func (w words) hold(e suppression.Entry, label func(topic string) string) string {
+	h, by, any := w.Holds, w.By[audience.Channel(e.Channel)], suppression.Any
+	if data := h.Data[suppression.Purpose(e.Purpose)]; data != "" {
+		return data
+	}
+	var text string
+	switch {
+	case e.Cause == suppression.Bounced || e.Cause == suppression.Invalid || e.Cause == suppression.Unregistered:
+		return h.Undelivered
+	case e.Cause == suppression.Paused && e.Channel == any:
+		return fmt.Sprintf(h.Pause, w.date(e.ExpiresAt))
+	case e.Cause == suppression.Paused:
+		return fmt.Sprintf(h.PauseOf, by, w.date(e.ExpiresAt))
+	case e.Topic != any && e.Channel != any:
+		text = fmt.Sprintf(h.KindChannel, label(e.Topic), by)
+	case e.Topic != any:
+		text = fmt.Sprintf(h.Kind, label(e.Topic))
+	case e.Channel != any:
+		text = fmt.Sprintf(h.Channel, by)
+	case e.Purpose == any:
+		text = h.Everything
+	default:
+		text = h.All
+	}
+	if e.Sender != any {
+		text = strings.TrimSuffix(text, ".") + " (" + e.Sender + ")."
+	}
+	if !e.ExpiresAt.IsZero() {
+		text = strings.TrimSuffix(text, ".") + fmt.Sprintf(h.Until, w.date(e.ExpiresAt))
+	}
+	return text
 }

@@ -81,3 +81,13 @@ type Device struct {
 type Attribute struct {
 	Name string
 }
+
+// Addressee is whoever has or had the address of a key.
+type Addressee struct {
+	Locale string
+	// Email is her e-mail address, if the key is its and she still has it.
+	Email string
+	// Keys are all that she has or had, that one first. Of a key that nobody is
+	// known to have had, as after an erasure, it is that one alone.
+	Keys []Key
+}

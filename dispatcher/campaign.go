@@ -112,3 +112,10 @@ type Launch struct {
 	Due    time.Time // zero: now
 	SendBy time.Time // zero: Due + DefaultSendBy
 }
+
+// Origin is where a message comes from.
+type Origin struct {
+	Channel audience.Channel
+	Sender  string // its name
+	Topic   string
+}

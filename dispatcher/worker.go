@@ -236,7 +236,8 @@ func (c *chunk) render(members []Member, skeleton *templates.Skeleton, policy te
 			c.exceptions = append(c.exceptions, Exception{Key: m.Key, Code: Skipped, Cause: CauseAddressChanged})
 			continue
 		}
-		m.Recipient.Tracked = policy == templates.Always || (policy != templates.Never && m.Recipient.Tracked)
+		r := &m.Recipient
+		r.Tracked = !r.Untracked && (policy == templates.Always || (policy != templates.Never && r.Tracked))
 		if err := skeleton.Fill(c.sheet, c.batch.Group, m.Recipient); err != nil {
 			c.exceptions = append(c.exceptions, Exception{Key: m.Key, Code: Failed, Cause: CauseRender})
 			continue

@@ -164,17 +164,18 @@ func (r *memberRow) read(rows *sql.Rows) (m dispatcher.Member, err error) {
 	}
 	start := len(r.texts)
 	r.texts = append(r.texts, r.attributes...)
-	marketing, tracking := readGrants(r.grants, r.sender)
+	marketing, tracking, refused := readGrants(r.grants, r.sender)
 	m.Key, m.Gone = r.key, r.contact.IsZero()
 	m.Candidate = suppression.NewCandidate(r.key, r.contact, r.basis.Bool || marketing, r.address.String)
 	m.Recipient = templates.Recipient{Key: r.key, FirstName: r.first.String, LastName: r.last.String, Locale: r.locale.String,
-		Attributes: r.texts[start:len(r.texts):len(r.texts)], Tracked: tracking}
+		Attributes: r.texts[start:len(r.texts):len(r.texts)], Tracked: tracking, Untracked: refused}
 	return m, nil
 }
 
 // readGrants says whether contacts.grants has a consent to marketing and to open
-// tracking, towards the sender or towards all: a no to either is a no.
-func readGrants(grants []byte, sender string) (marketing, tracking bool) {
+// tracking, towards the sender or towards all: a no to either is a no. untracked
+// is a no to open tracking.
+func readGrants(grants []byte, sender string) (marketing, tracking, untracked bool) {
 	var refused struct{ marketing, tracking bool }
 	for len(grants) > 0 {
 		var line, purpose, whom []byte
@@ -192,7 +193,7 @@ func readGrants(grants []byte, sender string) (marketing, tracking bool) {
 			tracking, refused.tracking = true, refused.tracking || !yes
 		}
 	}
-	return marketing && !refused.marketing, tracking && !refused.tracking
+	return marketing && !refused.marketing, tracking && !refused.tracking, refused.tracking
 }
 
 // claimText takes a batch if it is as the claimer knew it, its run is sending,

@@ -53,7 +53,9 @@ func TestSpoolGivesBackWhatItWasGiven(t *testing.T) {
 	unknown.Wish.Entry.Channel = ""
 	nobody := keptClick("c-2")
 	nobody.Event.Key = audience.Key{}
-	want := []suppression.Kept{keptWish(1), unknown, keptClick("c-1"), nobody}
+	chosen := keptWish(3)
+	chosen.Wish.Entry.Topic, chosen.Wish.Visit = "", "0123456789abcdef"
+	want := []suppression.Kept{keptWish(1), unknown, chosen, keptClick("c-1"), nobody}
 	for _, k := range want {
 		if _, err := s.Keep(k); err != nil {
 			t.Fatal(err)

@@ -3,6 +3,7 @@ package storage
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -20,6 +21,7 @@ type spoolLine struct {
 	Group  int64        `json:"group"`
 	At     int64        `json:"at"` // milliseconds
 	Mark   string       `json:"mark"`
+	Visit  string       `json:"visit,omitempty"`
 
 	Type tracking.EventType `json:"type,omitempty"`
 	Key  string             `json:"k,omitempty"`
@@ -31,7 +33,7 @@ func appendKept(dst []byte, k suppression.Kept) ([]byte, error) {
 	var l spoolLine
 	if w := k.Wish; w != nil {
 		entry := lineOf(w.Entry, 0, millisOf(w.At))
-		l = spoolLine{Wish: &entry, Person: w.Person, Group: w.Group, At: millisOf(w.At), Mark: w.Mark}
+		l = spoolLine{Wish: &entry, Person: w.Person, Group: w.Group, At: millisOf(w.At), Mark: w.Mark, Visit: w.Visit}
 	} else {
 		e := k.Event
 		l = spoolLine{Type: e.Type, Group: e.Group, At: millisOf(e.At), Mark: e.Dedupe, Link: e.Link}
@@ -65,13 +67,11 @@ func parseKept(line []byte) (k suppression.Kept, err error) {
 	entry := l.Wish.entry()
 	entry.CreatedAt, entry.Version = timeOf(0), 0
 	checked := entry
-	if checked.Channel == "" {
-		checked.Channel = suppression.Any
-	}
+	checked.Channel, checked.Topic = cmp.Or(checked.Channel, suppression.Any), cmp.Or(checked.Topic, suppression.Any)
 	if checked.Validate() != nil {
 		return k, errDamaged
 	}
-	k.Wish = &suppression.Wish{Entry: entry, Person: l.Person, Group: l.Group, At: timeOf(l.At), Mark: l.Mark}
+	k.Wish = &suppression.Wish{Entry: entry, Person: l.Person, Group: l.Group, At: timeOf(l.At), Mark: l.Mark, Visit: l.Visit}
 	return k, nil
 }
 

@@ -25,10 +25,16 @@ func (s *Store) RecordAll(ctx context.Context, wishes []suppression.Wish) ([]sup
 	return s.commitWishes(ctx, wishes)
 }
 
-// commitWishes writes wishes in one transaction, then the journal, and then asks
-// in a new statement which claims cover the people in them. Asking within the
-// transaction would miss a claim that commits just before it.
+// commitWishes writes wishes in one transaction.
 func (s *Store) commitWishes(ctx context.Context, wishes []wish) ([]suppression.Recorded, error) {
+	return s.commitRevision(ctx, "", wishes)
+}
+
+// commitRevision takes back what was done in a visit, if one is named, and writes
+// wishes, in one transaction; then the journal; and then it asks in a new
+// statement which claims cover the people in the wishes. Asking within the
+// transaction would miss a claim that commits just before it.
+func (s *Store) commitRevision(ctx context.Context, visit string, wishes []wish) ([]suppression.Recorded, error) {
 	ctx, cancel := untorn(ctx)
 	defer cancel()
 	var people [][]audience.Key
@@ -38,7 +44,11 @@ func (s *Store) commitWishes(ctx context.Context, wishes []wish) ([]suppression.
 		if people, err = s.keysOfPeople(ctx, tx, wishes); err != nil {
 			return err
 		}
-		w, err = s.writeWishes(ctx, tx, wishes, people)
+		var undone []entryOf
+		if undone, err = s.beforeVisit(ctx, tx, visit); err != nil {
+			return err
+		}
+		w, err = s.writeWishes(ctx, tx, visit, undone, wishes, people)
 		failpoint.Hit(failpoint.WishBeforeCommit)
 		return err
 	})
@@ -102,23 +112,31 @@ type written struct {
 // head is the head of the suppressions.
 type head struct{ version, generation int64 }
 
-// writeWishes writes the entries and events.
-func (s *Store) writeWishes(ctx context.Context, tx *sql.Tx, wishes []wish, people [][]audience.Key) (w written, err error) {
+// writeWishes writes the entries, those of a visit that are undone first, and
+// the events.
+func (s *Store) writeWishes(ctx context.Context, tx *sql.Tx, visit string, undone []entryOf, wishes []wish, people [][]audience.Key) (w written, err error) {
 	var events []tracking.Event
+	var visits []string
+	for _, u := range undone {
+		w.entries, visits = append(w.entries, u.Entry), append(visits, u.visit)
+	}
 	for i := range wishes {
 		for _, k := range people[i] {
 			e := wishes[i].Entry
 			e.Key = k
-			w.entries = append(w.entries, e)
+			w.entries, visits = append(w.entries, e), append(visits, wishes[i].Visit)
 		}
 	}
 	if w.head, err = s.raiseHead(ctx, tx, len(w.entries)); err != nil {
 		return w, err
 	}
 	version := w.head.version - int64(len(w.entries))
+	in := make(map[int64]string, len(visits))
 	for i := range w.entries {
 		w.entries[i].Version = version + int64(i) + 1
+		in[w.entries[i].Version] = visits[i]
 	}
+	version += int64(len(undone))
 	w.versions = make([]int64, len(wishes))
 	for i, wish := range wishes {
 		version += int64(len(people[i]))
@@ -131,7 +149,10 @@ func (s *Store) writeWishes(ctx context.Context, tx *sql.Tx, wishes []wish, peop
 			events = append(events, e)
 		}
 	}
-	if err := s.writeEntries(ctx, tx, w.entries); err != nil {
+	if err := s.restoreEntries(ctx, tx, visit, w.entries[:len(undone)], in); err != nil {
+		return w, err
+	}
+	if err := s.writeEntries(ctx, tx, w.entries[len(undone):], in); err != nil {
 		return w, err
 	}
 	return w, s.insertEvents(ctx, tx, events)
@@ -161,12 +182,16 @@ func (s *Store) raiseHead(ctx context.Context, tx *sql.Tx, n int) (h head, err e
 	return h, nil
 }
 
-// writeEntries writes entries in their order. A statement cannot update a row
-// twice, so entries that come again have one of their own.
-func (s *Store) writeEntries(ctx context.Context, tx *sql.Tx, entries []suppression.Entry) error {
+// writeEntries writes entries in their order, and by their versions in which
+// visits. A statement cannot update a row twice, so entries that come again have
+// one of their own.
+func (s *Store) writeEntries(ctx context.Context, tx *sql.Tx, entries []suppression.Entry, in map[int64]string) error {
 	for len(entries) > 0 {
 		first, again := firstOfEach(entries)
 		if err := s.writeEntriesOnce(ctx, tx, first); err != nil {
+			return err
+		}
+		if err := s.noteChanges(ctx, tx, first, in); err != nil {
 			return err
 		}
 		entries = again
@@ -208,30 +233,6 @@ func (s *Store) writeEntriesOnce(ctx context.Context, tx *sql.Tx, entries []supp
 		return fmt.Errorf("write suppression entries: %w", err)
 	}
 	return s.withdrawGrants(ctx, tx, entries)
-}
-
-// withdrawGrants takes back what was consented to for the purposes that are
-// opt-in. They are read with the contact, not asked of the index for each
-// recipient, so an entry against one must show in the grants.
-func (s *Store) withdrawGrants(ctx context.Context, tx *sql.Tx, entries []suppression.Entry) error {
-	var ks []audience.Key
-	var purposes []string
-	for _, e := range entries {
-		if e.Active && suppression.OptIn(suppression.Purpose(e.Purpose)) {
-			ks, purposes = append(ks, e.Key), append(purposes, e.Purpose)
-		}
-	}
-	if len(ks) == 0 {
-		return nil
-	}
-	q := s.query()
-	text := fmt.Sprintf(`update consents set granted = false, at = %s, source = 'wish' from %s
-		where consents.contact_k = u.k and consents.purpose = u.purpose and consents.granted`,
-		q.cast(s.millis(), "bigint"), q.table("u", keys("k", ks), texts("purpose", purposes)))
-	if _, err := tx.ExecContext(ctx, text, q.args...); err != nil {
-		return fmt.Errorf("withdraw consents: %w", err)
-	}
-	return s.copyGrants(ctx, tx, ks)
 }
 
 // firstOfEach parts entries from those that are the same as one before them.

@@ -37,6 +37,10 @@ func (b *wishBook) RecordAll(_ context.Context, wishes []suppression.Wish) ([]su
 	return make([]suppression.Recorded, len(wishes)), nil
 }
 
+func (b *wishBook) Revise(ctx context.Context, _ string, wishes []suppression.Wish) ([]suppression.Recorded, error) {
+	return b.RecordAll(ctx, wishes)
+}
+
 func (b *wishBook) Open(context.Context, []suppression.InFlight) ([]suppression.InFlight, error) {
 	return nil, nil
 }

@@ -131,6 +131,10 @@ func (w *wishes) RecordAll(_ context.Context, all []Wish) ([]Recorded, error) {
 	return []Recorded{r}, err
 }
 
+func (w *wishes) Revise(ctx context.Context, _ string, wishes []Wish) ([]Recorded, error) {
+	return w.RecordAll(ctx, wishes)
+}
+
 func (w *wishes) Open(context.Context, []InFlight) ([]InFlight, error) {
 	w.asked++
 	return w.open[min(w.asked, len(w.open))-1], nil

@@ -1,6 +1,7 @@
 package suppression
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -54,10 +55,12 @@ type IntakeConfig struct {
 	// ChannelOf returns what a wish covers that came by a message of the group,
 	// as a channel or [Any]. It is asked when the database was away before.
 	ChannelOf func(ctx context.Context, group int64) (string, error)
-	Clock     Clock
-	Now       func() time.Time
-	Log       *slog.Logger
-	Pause     func(time.Duration) <-chan time.Time // nil: time.After
+	// TopicOf returns what the messages of the group are about, or [Any].
+	TopicOf func(ctx context.Context, group int64) (string, error)
+	Clock   Clock
+	Now     func() time.Time
+	Log     *slog.Logger
+	Pause   func(time.Duration) <-chan time.Time // nil: time.After
 }
 
 // Intake takes wishes and events over HTTP, whether or not the database can be
@@ -118,23 +121,57 @@ const patience = WaitAtMost + 3*time.Second
 // person can be started any more. kept says that it is in the spool alone.
 //
 // When it returns an error, the wish is not acknowledged; it may be recorded.
-// Entry.Channel may be empty: that of the message, which is looked up later.
+// Entry.Channel or Topic may be empty: that of the message, which is looked up
+// later.
 func (i *Intake) Record(ctx context.Context, w Wish) (kept bool, err error) {
-	checked := w.Entry
-	if checked.Channel == "" {
-		checked.Channel = Any
-	}
-	if err := checked.Validate(); err != nil {
+	if err := w.Entry.whole().Validate(); err != nil {
 		return false, fmt.Errorf("this wish cannot be recorded: %w", err)
 	}
-	w.At, w.Mark = i.Now(), rand.Text()
-	if w.Entry.Channel != "" {
+	w.At = i.Now()
+	if w.Mark == "" {
+		w.Mark = rand.Text()
+	}
+	if w.Entry.whole() == w.Entry {
 		record := func(ctx context.Context) error { _, err := i.Register.Record(ctx, w); return err }
 		if i.attempt(ctx, record) == nil {
 			return false, nil
 		}
 	}
-	return i.keepAndWait(Kept{Wish: &w})
+	return i.keepAndWait([]Wish{w})
+}
+
+// Revise takes back what was recorded in a visit and records the wishes in its
+// place, or else, as long as the database is away, beside it: to say more is
+// always possible. revised says which; with no wishes it is an error.
+//
+// A wish may lack its channel or topic, as for [Intake.Record].
+func (i *Intake) Revise(ctx context.Context, visit string, wishes []Wish) (revised bool, err error) {
+	whole := true
+	for n := range wishes {
+		w := &wishes[n]
+		if err := w.Entry.whole().Validate(); err != nil {
+			return false, fmt.Errorf("this wish cannot be recorded: %w", err)
+		}
+		w.At, whole = i.Now(), whole && w.Entry.whole() == w.Entry
+	}
+	err = errAway
+	if whole {
+		err = i.attempt(ctx, func(ctx context.Context) error { return i.Register.Revise(ctx, visit, wishes) })
+	}
+	if err == nil {
+		return true, nil
+	}
+	if len(wishes) == 0 {
+		return false, fmt.Errorf("take back what was recorded in a visit: %w", err)
+	}
+	_, err = i.keepAndWait(wishes)
+	return false, err
+}
+
+// whole returns the entry with any channel and topic where it says none yet.
+func (e Entry) whole() Entry {
+	e.Channel, e.Topic = cmp.Or(e.Channel, Any), cmp.Or(e.Topic, Any)
+	return e
 }
 
 // AppendEvent returns when the event is durable.
@@ -228,10 +265,15 @@ func (i *Intake) forget(n int64) {
 	}
 }
 
-func (i *Intake) keepAndWait(k Kept) (kept bool, err error) {
-	taken, safe, err := i.keep(k)
-	if err != nil {
-		return false, err
+// keepAndWait keeps wishes, and returns when they are acknowledged. Those that
+// were kept before an error come into force all the same.
+func (i *Intake) keepAndWait(wishes []Wish) (kept bool, err error) {
+	var taken <-chan struct{} // of the last one, and with it of all
+	var safe Instant
+	for n := range wishes {
+		if taken, safe, err = i.keep(Kept{Wish: &wishes[n]}); err != nil {
+			return false, err
+		}
 	}
 	for {
 		left := time.Duration(safe - i.Clock())

@@ -102,11 +102,8 @@ func (i *Intake) take(ctx context.Context, kept []Kept) error {
 			continue
 		}
 		w := *k.Wish
-		if w.Entry.Channel == "" {
-			var err error
-			if w.Entry.Channel, err = i.ChannelOf(ctx, w.Group); err != nil {
-				return err
-			}
+		if err := i.complete(ctx, &w); err != nil {
+			return err
 		}
 		wishes = append(wishes, w)
 	}
@@ -119,6 +116,17 @@ func (i *Intake) take(ctx context.Context, kept []Kept) error {
 		return nil
 	}
 	return i.Events.AppendEvents(ctx, events)
+}
+
+// complete looks up what a wish left to its message.
+func (i *Intake) complete(ctx context.Context, w *Wish) (err error) {
+	if w.Entry.Channel == "" {
+		w.Entry.Channel, err = i.ChannelOf(ctx, w.Group)
+	}
+	if w.Entry.Topic == "" && err == nil {
+		w.Entry.Topic, err = i.TopicOf(ctx, w.Group)
+	}
+	return err
 }
 
 // hold renews the lease, or takes it where it was lost.

@@ -29,6 +29,7 @@ type cutOff struct {
 	left    bool
 	onClock func() // while the clock is read
 	wishes  []Wish
+	revised []string // the visits
 	events  []tracking.Event
 	file    []Kept // the newest part
 	parts   map[int64][]Kept
@@ -62,6 +63,14 @@ func (d *cutOff) RecordAll(ctx context.Context, wishes []Wish) ([]Recorded, erro
 	defer d.mu.Unlock()
 	d.wishes = append(d.wishes, wishes...)
 	return make([]Recorded, len(wishes)), nil
+}
+
+func (d *cutOff) Revise(ctx context.Context, visit string, wishes []Wish) ([]Recorded, error) {
+	r, err := d.RecordAll(ctx, wishes)
+	if err == nil {
+		d.revised = append(d.revised, visit)
+	}
+	return r, err
 }
 
 func (d *cutOff) Open(context.Context, []InFlight) ([]InFlight, error) { return nil, nil }
@@ -162,7 +171,8 @@ func newTestIntake(t *testing.T) (*Intake, *cutOff) {
 	clock := func() Instant { return Instant(time.Since(began)) }
 	d := &cutOff{clock: 1_000_000, parts: map[int64][]Kept{}}
 	i := NewIntake(IntakeConfig{Holder: Holder{Name: "serve-1"}, Leases: d, Spool: d, Register: NewRegister(d, clock), Events: d, Clock: clock, Now: time.Now,
-		ChannelOf: func(context.Context, int64) (string, error) { return string(audience.SMS), nil }, Log: slog.New(slog.DiscardHandler)})
+		ChannelOf: func(context.Context, int64) (string, error) { return string(audience.SMS), nil },
+		TopicOf:   func(context.Context, int64) (string, error) { return "newsletter", nil }, Log: slog.New(slog.DiscardHandler)})
 	if err := i.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -264,6 +274,39 @@ func TestNoLeaseIsTakenOverAWish(t *testing.T) {
 		i.Round(t.Context())
 		if d.joins != 2 || len(d.wishes) != 1 || !i.Standing().Joined {
 			t.Errorf("%d joins, %d wishes", d.joins, len(d.wishes))
+		}
+	})
+}
+
+// TestChoicesAreKeptBesideTheVisit: while the database is away, a person can say
+// more, and take nothing back.
+func TestChoicesAreKeptBesideTheVisit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i, d := newTestIntake(t)
+		chooser := Chooser{Key: audience.Key{1}, Group: 1, Visit: "v"}
+		if revised, err := i.Revise(t.Context(), "v", chooser.Wishes([]Choice{StopEmail})); err != nil || !revised {
+			t.Fatalf("with the database: %v, %v", revised, err)
+		}
+		if revised, err := i.Revise(t.Context(), "v", nil); err != nil || !revised || len(d.revised) != 2 {
+			t.Fatalf("taken back: %v, %v", revised, err)
+		}
+		began := time.Now()
+		d.cut(errCut)
+		revised, err := i.Revise(t.Context(), "v", chooser.Wishes([]Choice{StopKind, StopSMS}))
+		if err != nil || revised || time.Since(began) != AwayWait || i.Standing().Kept != 2 {
+			t.Errorf("%v, %v after %v, %d kept", revised, err, time.Since(began), i.Standing().Kept)
+		}
+		if _, err := i.Revise(t.Context(), "v", nil); err == nil {
+			t.Error("it says that something was taken back")
+		}
+		d.cut(nil)
+		i.Round(t.Context())
+		var got []string
+		for _, w := range d.wishes[1:] {
+			got = append(got, w.Entry.Channel+" "+w.Entry.Topic+" "+w.Visit)
+		}
+		if want := []string{"* newsletter v", "sms * v"}; !cmp.Equal(want, got) || len(d.revised) != 2 {
+			t.Errorf("brought %v, revised %v", got, d.revised)
 		}
 	})
 }

@@ -24,6 +24,9 @@ type Wish struct {
 	// when the wish is recorded again. Without a mark it is one of its own, now.
 	At   time.Time
 	Mark string
+	// Visit is the visit to the pages of a message in which the person said it,
+	// if she did: what was said in one can be taken back together.
+	Visit string
 }
 
 // InFlight is a claim that may include the person of a wish.
@@ -46,6 +49,10 @@ type Store interface {
 	Record(ctx context.Context, w Wish) (Recorded, error)
 	// RecordAll does the same for at most [ImportSize] wishes in one transaction.
 	RecordAll(ctx context.Context, wishes []Wish) ([]Recorded, error)
+	// Revise does so after it has taken back what was recorded in a visit: each
+	// entry that the visit was the last to change is as it was before, and so are
+	// the consents that it withdrew. Doing it again changes nothing.
+	Revise(ctx context.Context, visit string, wishes []Wish) ([]Recorded, error)
 	// Open returns those of the claims that still stand at their fence.
 	Open(ctx context.Context, claims []InFlight) ([]InFlight, error)
 }
@@ -91,14 +98,41 @@ const ImportSize = 1000
 // RecordAll records at most [ImportSize] wishes together, and returns as
 // [Register.Record] does.
 func (r *Register) RecordAll(ctx context.Context, wishes []Wish) error {
+	if err := validate(wishes); err != nil {
+		return err
+	}
+	recorded, err := r.store.RecordAll(ctx, wishes)
+	return r.acknowledge(ctx, len(wishes), recorded, err)
+}
+
+// Revise takes back what was recorded in a visit, records the wishes in its
+// place, and returns as [Register.Record] does. Both are done, or neither.
+func (r *Register) Revise(ctx context.Context, visit string, wishes []Wish) error {
+	if err := validate(wishes); err != nil {
+		return err
+	}
+	recorded, err := r.store.Revise(ctx, visit, wishes)
+	if err := r.acknowledge(ctx, len(wishes), recorded, err); err != nil {
+		return err
+	}
+	failpoint.Hit(failpoint.Acknowledged)
+	return nil
+}
+
+func validate(wishes []Wish) error {
 	for i, w := range wishes {
 		if err := w.Entry.Validate(); err != nil {
 			return fmt.Errorf("wish %d of %d cannot be recorded: %w", i+1, len(wishes), err)
 		}
 	}
-	recorded, err := r.store.RecordAll(ctx, wishes)
+	return nil
+}
+
+// acknowledge returns when nothing can be started any more that the recorded
+// wishes forbid.
+func (r *Register) acknowledge(ctx context.Context, n int, recorded []Recorded, err error) error {
 	if err != nil {
-		return fmt.Errorf("record %d wishes: %w", len(wishes), err)
+		return fmt.Errorf("record %d wishes: %w", n, err)
 	}
 	var claims []InFlight
 	for _, rec := range recorded {

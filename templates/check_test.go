@@ -44,7 +44,7 @@ func problemsOf(t *testing.T, tpl Template) []string {
 func TestAccepted(t *testing.T) {
 	for _, text := range []string{
 		`{{ contact.first_name }} {{ contact.last_name | upcase }} {{ contact.locale }} {{ contact.size }} {{ contact["favourite colour"] }} {{ contact.född }}`,
-		`{{ sender.from_name }} {{ sender.postal_address }} {{ sender.site }} {{ language }} {{ unsubscribe_url }}`,
+		`{{ sender.from_name }} {{ sender.postal_address }} {{ sender.site }} {{ language }} {{ unsubscribe_url }} {{ preferences_url }}`,
 		`{% if contact.city == "Lund" and contact.points or contact.size contains "x" %}a{% elsif contact.city %}b{% else %}c{% endif %}`,
 		`{% if contact.city == blank or contact.city != nil or null == contact.city %}a{% endif %}`,
 		`{% assign n = contact.points | plus: 1 %}{% if n > 100 and n != 7 %}{{ n | divided_by: 2 | round: 1 }}{% endif %}`,

@@ -69,6 +69,7 @@ func theirs(t testing.TB, source_ string, e escaping, r Recipient, contact map[s
 	text, renderErr := template.RenderString(map[string]any{
 		"contact": contact, "sender": c.senderValues(), "language": "sv",
 		"unsubscribe_url": string(c.unsubscribe(nil, &row{group: 7, key: r.Key})),
+		"preferences_url": string(c.preferences(nil, &row{group: 7, key: r.Key})),
 	})
 	if renderErr != nil {
 		return "", renderErr
@@ -133,7 +134,7 @@ func (g grammar) one(name string, options ...string) string {
 
 func (g grammar) operand() string {
 	return g.one("operand", "contact.first_name", "contact.city", `contact["city"]`, "contact.points", "sender.from_name", "language",
-		"unsubscribe_url", `"text & <b>"`, `'it"s'`, "12", "1.5", "true", "nil", "contact.last_name", "sender.postal_address", "x")
+		"unsubscribe_url", "preferences_url", `"text & <b>"`, `'it"s'`, "12", "1.5", "true", "nil", "contact.last_name", "sender.postal_address", "x")
 }
 
 func (g grammar) filter() string {

@@ -166,6 +166,8 @@ func (c *compiler) marker(o output) filler {
 	switch o.root() {
 	case "unsubscribe_url":
 		return c.unsubscribe
+	case "preferences_url":
+		return c.preferences
 	case pixelMarker:
 		return c.pixel
 	case groupMarker:
@@ -185,6 +187,11 @@ func (c *compiler) marker(o output) filler {
 func (c *compiler) unsubscribe(dst []byte, r *row) []byte {
 	dst = append(append(dst, c.options.PublicURL...), "/u/"...)
 	return c.options.Signer.Append(dst, tracking.Token{Purpose: tracking.Unsubscribe, Group: r.group, Key: r.key})
+}
+
+func (c *compiler) preferences(dst []byte, r *row) []byte {
+	dst = append(append(dst, c.options.PublicURL...), "/p/"...)
+	return c.options.Signer.Append(dst, tracking.Token{Purpose: tracking.Preferences, Group: r.group, Key: r.key})
 }
 
 func (c *compiler) pixel(dst []byte, r *row) []byte {

@@ -122,7 +122,7 @@ const (
 	noFooter      footer = iota
 	notice               // that it is advertising, and whose (marknadsföringslagen 2008:486, 9 §)
 	addressFooter        // and the sender's name and postal address
-	linkFooter           // and the link to unsubscribe
+	linkFooter           // and the links to unsubscribe and to the preferences
 )
 
 // lacking returns the least footer that completes a part.
@@ -157,6 +157,8 @@ type wording struct {
 	question  string // before the link
 	link      string // the text of the link
 	textLink  string // before the address, in a text
+	choose    string // the text of the link to the preferences
+	textPrefs string // before their address, in a text
 	smsAnswer string // for a number that takes answers
 	smsLink   string // before the address, for a one-way sender
 }
@@ -167,6 +169,8 @@ var (
 		question:  "Vill du inte ha fler utskick från oss?",
 		link:      "Avsluta utskicken",
 		textLink:  "Avsluta utskicken:",
+		choose:    "Välj vad du får",
+		textPrefs: "Välj vad du får:",
 		smsAnswer: "Svara STOPP för att slippa.",
 		smsLink:   "Avsluta:",
 	}
@@ -175,6 +179,8 @@ var (
 		question:  "Would you rather not get these messages?",
 		link:      "Unsubscribe",
 		textLink:  "Unsubscribe:",
+		choose:    "Choose what you get",
+		textPrefs: "Choose what you get:",
 		smsAnswer: "Reply STOP to opt out.",
 		smsLink:   "Opt out:",
 	}
@@ -201,7 +207,8 @@ func (w wording) htmlFooter(f footer, language string) string {
 		b.WriteString("<br>\n" + `{{ sender.from_name }}, {{ sender.postal_address }}, <a href="{{ sender.site }}" style="color:#555555;">{{ sender.site }}</a>`)
 	}
 	if f >= linkFooter {
-		b.WriteString("<br>\n" + w.question + ` <a href="{{ unsubscribe_url }}" style="color:#555555;">` + w.link + `</a>`)
+		b.WriteString("<br>\n" + w.question + ` <a href="{{ unsubscribe_url }}" style="color:#555555;">` + w.link + `</a>` +
+			` · <a href="{{ preferences_url }}" style="color:#555555;">` + w.choose + `</a>`)
 	}
 	b.WriteString("</div>\n")
 	return b.String()
@@ -216,7 +223,7 @@ func (w wording) textFooter(f footer) string {
 		text += "{{ sender.from_name }}, {{ sender.postal_address }}, {{ sender.site }}\n"
 	}
 	if f >= linkFooter {
-		text += w.textLink + " {{ unsubscribe_url }}\n"
+		text += w.textLink + " {{ unsubscribe_url }}\n" + w.textPrefs + " {{ preferences_url }}\n"
 	}
 	return text
 }

@@ -73,7 +73,7 @@ func (p *partCompiler) use(n *node) use {
 	u := use{sets: setsVariable(n)}
 	n.operands(func(o operand) {
 		root := o.root()
-		u.varies = u.varies || root == "contact" || root == "unsubscribe_url" || strings.HasPrefix(root, "_")
+		u.varies = u.varies || root == "contact" || root == "unsubscribe_url" || root == "preferences_url" || strings.HasPrefix(root, "_")
 		u.assigned = u.assigned || p.assigned[root]
 		if root == "contact" && len(o.path) == 2 {
 			p.slot(o.path[1])

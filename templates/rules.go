@@ -16,7 +16,7 @@ var (
 	listFields    = []string{"first", "last", "size"}
 	nothing       = []string{"blank", "empty", "null"}
 	reservedNames = slices.Concat(nothing, []string{
-		"contact", "sender", "language", "unsubscribe_url", "forloop", "and", "or", "contains", "in"})
+		"contact", "sender", "language", "unsubscribe_url", "preferences_url", "forloop", "and", "or", "contains", "in"})
 )
 
 // checker walks the Liquid tree of one part and notes every name, filter and
@@ -208,7 +208,7 @@ func (c *checker) operand(line int, o operand) {
 		c.contactField(line, o)
 	case "sender":
 		known = len(o.path) == 2 && slices.Contains(senderFields, o.path[1])
-	case "language", "unsubscribe_url":
+	case "language", "unsubscribe_url", "preferences_url":
 		known = len(o.path) == 1
 	case "forloop":
 		known = c.inLoop && len(o.path) == 2 && slices.Contains(loopFields, o.path[1])
@@ -296,7 +296,7 @@ func (c *checker) comparable(line int, op string, o, other operand) {
 
 // isText reports whether o is a value that is always text, or missing.
 func isText(o operand) bool {
-	return slices.Contains([]string{"contact", "sender", "language", "unsubscribe_url"}, o.root())
+	return slices.Contains([]string{"contact", "sender", "language", "unsubscribe_url", "preferences_url"}, o.root())
 }
 
 // isNothing reports whether o stands for a missing value.

@@ -18,7 +18,42 @@ type Sender struct {
 	SMSSender     string `json:"sms_sender,omitempty" doc:"Number in E.164, or up to 11 letters and digits (one-way: its messages carry a link)"`
 	SMSService    string `json:"sms_service,omitempty" doc:"Messaging Service SID; takes precedence over sms_sender"`
 	NoticeVersion string `json:"notice_version,omitempty" doc:"Version of the privacy notice in force"`
-	OpenTracking  Policy `json:"open_tracking,omitempty" enum:"consent,always,never" doc:"Whether opens and clicks are tied to a person: by her consent (the default), always or never"`
+	// What the pages for customers tell of the sender, beside the above.
+	Topics          map[string]Label `json:"topics,omitempty" doc:"What the kinds of messages are called on the pages for customers, by topic"`
+	CustomerService *CustomerService `json:"customer_service,omitempty" doc:"Who helps customers with their wishes"`
+	DataProtection  *Officer         `json:"data_protection_officer,omitempty"`
+	PrivacyNotice   string           `json:"privacy_notice,omitempty" doc:"Web address of the privacy notice"`
+	CookieSettings  string           `json:"cookie_settings,omitempty" doc:"Web address of the cookie settings of the site"`
+	AdPlatforms     []AdPlatform     `json:"ad_platforms,omitempty" doc:"Platforms that show the sender's advertising, with their own settings"`
+
+	OpenTracking Policy `json:"open_tracking,omitempty" enum:"consent,always,never" doc:"Whether opens and clicks are tied to a person: by her consent (the default), always or never"`
+}
+
+// Label is what customers read, in each language of the pages for them.
+type Label struct {
+	Swedish string `json:"sv,omitempty"`
+	English string `json:"en,omitempty"`
+}
+
+// CustomerService is who helps customers with their wishes, in every matter.
+type CustomerService struct {
+	Email         string `json:"email,omitempty"`
+	Phone         string `json:"phone,omitempty" doc:"As customers dial it"`
+	Page          string `json:"page,omitempty" doc:"Web address"`
+	PostalAddress string `json:"postal_address,omitempty"`
+}
+
+// Officer is the data protection officer (GDPR 37-39).
+type Officer struct {
+	Name  string `json:"name,omitempty"`
+	Email string `json:"email"`
+}
+
+// AdPlatform is one that shows the sender's advertising, or a register of such.
+type AdPlatform struct {
+	Name     string `json:"name"`
+	Info     string `json:"info,omitempty" doc:"Web address of what it says about personalised advertising"`
+	Settings string `json:"settings,omitempty" doc:"Web address of its own settings"`
 }
 
 // addressLine returns the postal address on one line.
@@ -74,4 +109,6 @@ type Recipient struct {
 	// Tracked allows a pixel and links that name the person: open tracking is
 	// consented to, or the sender's policy is Always.
 	Tracked bool
+	// Untracked is her no to it, which holds whatever the policy is.
+	Untracked bool
 }

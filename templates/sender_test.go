@@ -14,6 +14,15 @@ func goodSender() Sender {
 	return s
 }
 
+func tellAll(s *Sender) {
+	s.Topics = map[string]Label{"offer": {Swedish: "Erbjudanden", English: "Offers"}, "newsletter": {Swedish: "Nyhetsbrev"}}
+	s.CustomerService = &CustomerService{Email: "kundservice@exempelbolaget.test", Phone: "+46 70 174 06 05", Page: "https://exempelbolaget.test/hjalp",
+		PostalAddress: "Box 1\n111 11 Exempelstad"}
+	s.DataProtection = &Officer{Name: "Ann Exempel", Email: "dso@exempelbolaget.test"}
+	s.PrivacyNotice, s.CookieSettings = "https://exempelbolaget.test/integritet", "https://exempelbolaget.test/kakor"
+	s.AdPlatforms = []AdPlatform{{"Exempelnätet", "https://natet.test/info", "https://natet.test/settings"}, {Name: "Annonsregistret", Settings: "https://registret.test/"}}
+}
+
 func TestCheckSender(t *testing.T) {
 	tests := map[string]struct {
 		change func(*Sender)
@@ -21,6 +30,17 @@ func TestCheckSender(t *testing.T) {
 	}{
 		"good":                    {func(s *Sender) {}, nil},
 		"empty":                   {func(s *Sender) { *s = Sender{} }, []string{"name", "from_name", "from_email", "reply_to", "postal_address", "site"}},
+		"all that pages tell":     {tellAll, nil},
+		"a kind without a name":   {func(s *Sender) { tellAll(s); s.Topics = map[string]Label{"offer": {}} }, []string{"topics"}},
+		"a kind of two lines":     {func(s *Sender) { tellAll(s); s.Topics["offer"] = Label{English: "a\nb"} }, []string{"topics"}},
+		"a kind that is no topic": {func(s *Sender) { tellAll(s); s.Topics["an offer"] = Label{English: "Offers"} }, []string{"topics"}},
+		"a service with nothing":  {func(s *Sender) { s.CustomerService = &CustomerService{PostalAddress: "Box 1"} }, []string{"customer_service"}},
+		"a service by a script":   {func(s *Sender) { tellAll(s); s.CustomerService.Page = "javascript:x" }, []string{"customer_service"}},
+		"a phone in words":        {func(s *Sender) { tellAll(s); s.CustomerService.Phone = "call us" }, []string{"customer_service"}},
+		"a nameless officer":      {func(s *Sender) { tellAll(s); s.DataProtection = &Officer{Name: "Ann"} }, []string{"data_protection_officer"}},
+		"notice and cookies":      {func(s *Sender) { s.PrivacyNotice, s.CookieSettings = "notice", "//x.test" }, []string{"privacy_notice", "cookie_settings"}},
+		"a platform by name":      {func(s *Sender) { s.AdPlatforms = []AdPlatform{{Name: "Exempelnätet"}} }, []string{"ad_platforms"}},
+		"a platform by a file":    {func(s *Sender) { tellAll(s); s.AdPlatforms[0].Info = "file:///x" }, []string{"ad_platforms"}},
 		"number":                  {func(s *Sender) { s.SMSSender = "+46701740605" }, nil},
 		"no SMS":                  {func(s *Sender) { s.SMSSender = "" }, nil},
 		"service":                 {func(s *Sender) { s.SMSService = "MG" + strings.Repeat("0a", 16) }, nil},

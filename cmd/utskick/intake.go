@@ -34,11 +34,20 @@ func (a *app) openIntake(ctx context.Context) (*intake, error) {
 		return nil, errors.Join(err, in.identity.Close())
 	}
 	in.Intake = suppression.NewIntake(suppression.IntakeConfig{Holder: in.identity.Holder, Leases: a.store, Spool: in.spool, Register: a.register,
-		Events: a.store, ChannelOf: a.channelOfGroup, Clock: suppression.SystemClock, Now: time.Now, Log: a.log})
+		Events: a.store, ChannelOf: a.channelOfGroup, TopicOf: a.topicOfGroup, Clock: suppression.SystemClock, Now: time.Now, Log: a.log})
 	if err := in.Start(ctx); err != nil {
 		return nil, errors.Join(err, in.close())
 	}
 	return in, nil
+}
+
+// topicOfGroup is what "this kind" in the pages of a message means; see api.
+func (a *app) topicOfGroup(ctx context.Context, group int64) (string, error) {
+	origin, err := a.store.Origin(ctx, group)
+	if errors.Is(err, storage.ErrNotFound) {
+		return suppression.Any, nil
+	}
+	return origin.Topic, err
 }
 
 // channelOfGroup is what the link in a message covers; see api.

@@ -20,6 +20,21 @@ var sender = templates.Sender{
 	SMSSender:     "Exempelbol",
 	NoticeVersion: "2026-01-15",
 	OpenTracking:  templates.ByConsent,
+	Topics: map[string]templates.Label{
+		"offer":      {Swedish: "Erbjudanden till kunder", English: "Offers for customers"},
+		"newsletter": {Swedish: "Nyhetsbrev", English: "Newsletter"},
+	},
+	CustomerService: &templates.CustomerService{
+		Email: "kundservice@exempelbolaget.test", Phone: "+46 70 174 06 05", Page: "https://www.exempelbolaget.test/kundservice",
+		PostalAddress: "Exempelbolaget Kundservice, Box 1, 111 11 Exempelstad",
+	},
+	DataProtection: &templates.Officer{Name: "Dataskyddsombudet", Email: "dataskydd@exempelbolaget.test"},
+	PrivacyNotice:  "https://www.exempelbolaget.test/integritet",
+	CookieSettings: "https://www.exempelbolaget.test/kakor",
+	AdPlatforms: []templates.AdPlatform{
+		{Name: "Exempelnätet", Info: "https://www.exempelnatet.test/om-annonser", Settings: "https://www.exempelnatet.test/annonsval"},
+		{Name: "Annonsregistret", Settings: "https://www.annonsregistret.test/val"},
+	},
 }
 
 var (

@@ -41,6 +41,10 @@ func (s *shelf) RecordAll(_ context.Context, wishes []suppression.Wish) ([]suppr
 	return make([]suppression.Recorded, len(wishes)), nil
 }
 
+func (s *shelf) Revise(ctx context.Context, _ string, wishes []suppression.Wish) ([]suppression.Recorded, error) {
+	return s.RecordAll(ctx, wishes)
+}
+
 func (s *shelf) Open(context.Context, []suppression.InFlight) ([]suppression.InFlight, error) {
 	return nil, nil
 }
@@ -147,7 +151,8 @@ func TestSenderExample(t *testing.T) {
 		t.Error(err)
 	}
 	if diff := cmp.Diff(fields(t, templates.Sender{Name: "x", FromName: "x", FromEmail: "x", ReplyTo: "x", PostalAddress: "x", Site: "x",
-		DKIMSelector: "x", SMSSender: "x", SMSService: "x", NoticeVersion: "x", OpenTracking: "x"}), slices.Sorted(slices.Values(firstCodes(text)))); diff != "" {
+		DKIMSelector: "x", SMSSender: "x", SMSService: "x", NoticeVersion: "x", OpenTracking: "x", Topics: map[string]templates.Label{"x": {}}, CustomerService: &templates.CustomerService{},
+		DataProtection: &templates.Officer{}, PrivacyNotice: "x", CookieSettings: "x", AdPlatforms: []templates.AdPlatform{{}}}), slices.Sorted(slices.Values(firstCodes(text)))); diff != "" {
 		t.Errorf("fields of a sender (-code +page):\n%s", diff)
 	}
 }

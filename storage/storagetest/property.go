@@ -115,7 +115,7 @@ var mailings = []mailing{
 // wiped are the tables that an example begins with empty, in an order that
 // foreign keys allow.
 var wiped = []string{"events", "calls", "batches", "members", "groups", "slices", "runs", "campaigns", "links", "templates", "senders",
-	"consents", "suppressions", "address_keys", "devices", "contacts"}
+	"consents", "withdrawn_consents", "suppressions", "suppression_changes", "address_keys", "devices", "contacts"}
 
 func newMachine(t *rapid.T, e *Env, db *sql.DB, embedded bool) *machine {
 	e.Now = time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)

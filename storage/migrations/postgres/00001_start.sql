@@ -253,6 +253,44 @@ create table suppressions (
 );
 create index suppressions_ver on suppressions (ver);
 
+-- Every change of a suppression, as it was after it. Rows are only ever added;
+-- those of a visit to the preference page are marked when it is undone.
+create table suppression_changes (
+    ver        bigint primary key,
+    at         bigint not null,
+    k          bytea not null,
+    channel    text not null,
+    topic      text not null,
+    purpose    text not null,
+    sender     text not null,
+    cause      text not null,
+    active     boolean not null,
+    source     text not null,
+    evidence   text not null,
+    expires_at bigint,
+    visit      text not null, -- what was said in one is undone together; else empty
+    undone     boolean not null default false
+);
+create index suppression_changes_k on suppression_changes (k, ver);
+create index suppression_changes_visit on suppression_changes (visit) where visit <> '';
+
+-- Consents as they were before a wish took them back: that one was given can be
+-- shown later, and undoing the wish brings it back. Where there was none, the
+-- wish made a refusal, and granted is NULL.
+create table withdrawn_consents (
+    ver       bigint not null, -- of the wish
+    contact_k bytea not null,
+    purpose   text not null,
+    sender    text not null,
+    granted   boolean,
+    at        bigint not null,
+    source    text not null,
+    evidence  text not null,
+    notice    text not null,
+    primary key (ver, sender)
+);
+create index withdrawn_consents_contact_k on withdrawn_consents (contact_k);
+
 -- One row, locked by every change, so that versions have no gaps.
 create table suppression_head (
     id         bigint primary key check (id = 1),

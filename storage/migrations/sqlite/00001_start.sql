@@ -248,6 +248,44 @@ create table suppressions (
 ) without rowid;
 create index suppressions_ver on suppressions (ver);
 
+-- Every change of a suppression, as it was after it. Rows are only ever added;
+-- those of a visit to the preference page are marked when it is undone.
+create table suppression_changes (
+    ver        integer primary key,
+    at         integer not null,
+    k          blob not null,
+    channel    text not null,
+    topic      text not null,
+    purpose    text not null,
+    sender     text not null,
+    cause      text not null,
+    active     integer not null,
+    source     text not null,
+    evidence   text not null,
+    expires_at integer,
+    visit      text not null, -- what was said in one is undone together; else empty
+    undone     integer not null default 0
+);
+create index suppression_changes_k on suppression_changes (k, ver);
+create index suppression_changes_visit on suppression_changes (visit) where visit <> '';
+
+-- Consents as they were before a wish took them back: that one was given can be
+-- shown later, and undoing the wish brings it back. Where there was none, the
+-- wish made a refusal, and granted is NULL.
+create table withdrawn_consents (
+    ver       integer not null, -- of the wish
+    contact_k blob not null,
+    purpose   text not null,
+    sender    text not null,
+    granted   integer,
+    at        integer not null,
+    source    text not null,
+    evidence  text not null,
+    notice    text not null,
+    primary key (ver, sender)
+) without rowid;
+create index withdrawn_consents_contact_k on withdrawn_consents (contact_k);
+
 -- One row, locked by every change, so that versions have no gaps.
 create table suppression_head (
     id         integer primary key check (id = 1),

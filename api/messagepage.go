@@ -1,0 +1,124 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+
+	"utskick/suppression"
+	"utskick/templates"
+	"utskick/tracking"
+)
+
+// messagePage is a page about a message: the form to unsubscribe, or the
+// choices.
+type messagePage struct {
+	publicPage
+	Scope scopeWords // what the link covers
+	About string     // which message it is
+	Kind  string     // what its kind is called
+	To    string     // the masked address
+	From  *templates.Sender
+	Prefs string // where the choices are
+	Visit string
+
+	// Of the choices alone.
+	Heading, Status string
+	Late, Kept      bool
+	Undo            bool
+	SwitchForm      bool // the other language shows what was just done again
+	Chosen          []suppression.Choice
+	Less            []choiceView // narrower, in the place of what was done
+	Told            bool         // what holds is known
+	Holds           []string
+	Stop, Data      []choiceView
+	Pause           []choiceView // one of them
+	All             choiceView
+}
+
+// choiceView is a choice on a page.
+type choiceView struct {
+	Value  suppression.Choice
+	Label  string
+	Chosen bool // in this visit
+	Holds  bool // from before it
+}
+
+func (p *public) messagePage(r *http.Request, to recipient) messagePage {
+	page := messagePage{publicPage: p.page(r, to.who.Locale), To: masked(to.who.Email)}
+	page.From, page.Senders = firstOf(to.origin.Sender, page.Senders)
+	w := page.Words
+	page.Scope = w.Scopes[to.origin.Channel]
+	page.About = fmt.Sprintf(w.About, w.Messages[to.origin.Channel])
+	if to.origin.Topic != "" {
+		page.Kind = labelOf(to.origin.Topic, w.Language, page.Senders)
+		page.About = fmt.Sprintf(w.AboutKind, w.Messages[to.origin.Channel], page.Kind)
+	}
+	token := to.token
+	token.Purpose = tracking.Preferences
+	page.Prefs = "../p/" + p.c.Signer.Sign(token) + "?lang=" + w.Language
+	return page
+}
+
+// choicesPage is the page of choices, after some were chosen in a visit.
+func (p *public) choicesPage(r *http.Request, to recipient, visit tracking.Visit, chosen []suppression.Choice) messagePage {
+	page := p.messagePage(r, to)
+	page.Action, page.Visit, page.Chosen = page.Prefs, p.visitToken(visit), chosen
+	page.Undo, page.SwitchForm, page.Told = true, true, to.told
+	now := p.c.Now()
+	before := to.chooser(p, visit.ID)
+	var mine []suppression.Wish
+	if len(chosen) > 0 {
+		mine = before.Wishes(chosen)
+	}
+	var others []suppression.Entry // that are not of this visit
+	label := func(topic string) string { return labelOf(topic, page.Words.Language, page.Senders) }
+	for _, e := range to.entries {
+		if !e.InForce(now) {
+			continue
+		}
+		if text := page.Words.hold(e, label); !slices.Contains(page.Holds, text) {
+			page.Holds = append(page.Holds, text)
+		}
+		if !slices.ContainsFunc(mine, func(w suppression.Wish) bool { return w.Entry.SameAs(e) }) {
+			others = append(others, e)
+		}
+	}
+	view := func(c suppression.Choice) choiceView {
+		v := choiceView{Value: c, Label: page.Words.Choices[c], Chosen: slices.Contains(chosen, c)}
+		if c == suppression.StopKind {
+			v.Label = fmt.Sprintf(v.Label, page.Kind)
+		}
+		v.Holds = !v.Chosen && before.Holds(c, now, others)
+		return v
+	}
+	for _, c := range []suppression.Choice{suppression.StopKind, suppression.StopEmail, suppression.StopSMS, suppression.StopPush,
+		suppression.StopPost, suppression.StopPhone, suppression.StopMarketing} {
+		if c != suppression.StopKind || page.Kind != "" {
+			page.Stop = append(page.Stop, view(c))
+		}
+	}
+	page.Pause = []choiceView{view(suppression.Pause30), view(suppression.Pause90)}
+	page.Data = []choiceView{view(suppression.NoProfiling), view(suppression.NoAdSharing), view(suppression.NoOpenTracking)}
+	page.All = view(suppression.StopEverything)
+	return page
+}
+
+// narrower offers less in the place of what the link has just done.
+func (page *messagePage) narrower() {
+	for _, c := range []suppression.Choice{suppression.StopKind, suppression.Pause30, suppression.Pause90} {
+		label := page.Words.Instead[c]
+		if c == suppression.StopKind {
+			if page.Kind == "" {
+				continue
+			}
+			label = fmt.Sprintf(label, page.Kind)
+		}
+		page.Less = append(page.Less, choiceView{Value: c, Label: label})
+	}
+}
+
+// NoPause reports whether no pause is chosen in this visit.
+func (page messagePage) NoPause() bool {
+	return !slices.ContainsFunc(page.Pause, func(c choiceView) bool { return c.Chosen })
+}
