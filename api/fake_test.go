@@ -231,6 +231,20 @@ func (m *memory) RecordAll(ctx context.Context, wishes []suppression.Wish) ([]su
 	return out, nil
 }
 
+func (m *memory) TakeNotices(ctx context.Context, notices []suppression.Notice) ([]suppression.InFlight, error) {
+	for _, n := range notices {
+		if err := m.AppendEvent(ctx, n.Event); err != nil {
+			return nil, err
+		}
+		if n.Effect.Cause != "" {
+			m.mu.Lock()
+			m.wishes = append(m.wishes, n.Wish())
+			m.mu.Unlock()
+		}
+	}
+	return nil, nil
+}
+
 func (m *memory) Open(context.Context, []suppression.InFlight) ([]suppression.InFlight, error) {
 	return nil, nil
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"utskick/channels"
-	"utskick/tracking"
+	"utskick/suppression"
 )
 
 // Hook verifies and reads what a provider tells by webhook. Its errors are
@@ -64,33 +64,29 @@ func (p *public) hook(w http.ResponseWriter, r *http.Request, name string) {
 		http.Error(w, http.StatusText(http.StatusBadRequest), http.StatusBadRequest)
 		return
 	}
-	if err := p.keepEvents(r.Context(), told.Events); err != nil {
+	if err := p.keepNotices(r.Context(), told.Notices); err != nil {
 		count("failed", 1)
-		p.c.Log.Error("a webhook was not recorded", "provider", name, "events", len(told.Events), "error", err)
+		p.c.Log.Error("a webhook was not recorded", "provider", name, "events", len(told.Notices), "error", err)
 		w.Header().Set("Retry-After", "10")
 		http.Error(w, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)
 		return
 	}
-	count("event", len(told.Events))
+	count("event", len(told.Notices))
 	count("foreign", told.Foreign)
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// keepHook is how long a webhook may take to be written down.
+// keepHook is how long a webhook may take to be written down, and what follows
+// from it to be in force.
 const keepHook = 10 * time.Second
 
-// keepEvents writes down all events or none. They do not go to the spool: the
-// provider has its own, and sends them again. One event shares its transaction
-// with others that come now.
-func (p *public) keepEvents(ctx context.Context, events []tracking.Event) error {
+// keepNotices writes down all notices or none, with what follows from them. They
+// do not go to the spool: the provider has its own, and sends them again.
+func (p *public) keepNotices(ctx context.Context, notices []suppression.Notice) error {
+	if len(notices) == 0 {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepHook)
 	defer cancel()
-	switch len(events) {
-	case 0:
-		return nil
-	case 1:
-		return p.c.Store.AppendEvent(ctx, events[0])
-	default:
-		return p.c.Store.AppendEvents(ctx, events)
-	}
+	return p.c.Register.Take(ctx, notices)
 }

@@ -4,12 +4,12 @@ import (
 	"errors"
 	"strings"
 
-	"utskick/tracking"
+	"utskick/suppression"
 )
 
 // Told is what a provider tells by webhook, in one request.
 type Told struct {
-	Events []tracking.Event
+	Notices []suppression.Notice
 	// Foreign counts what is about messages that are not ours: an account may be
 	// used by others, too.
 	Foreign int

@@ -134,7 +134,7 @@ func (s *Store) writeWishes(ctx context.Context, tx *sql.Tx, wishes []wish, peop
 	if err := s.writeEntries(ctx, tx, w.entries); err != nil {
 		return w, err
 	}
-	return w, s.insertEvents(ctx, tx, events)
+	return w, s.insertEvents(ctx, tx, events, nil)
 }
 
 // raiseHead locks the head and takes n versions; it returns the last of them. A

@@ -26,7 +26,7 @@ const (
 	Stopped      Cause = "stopped"      // answered STOP to an SMS
 	Complained   Cause = "complained"   // reported as spam
 	Withdrawn    Cause = "withdrawn"    // took a consent back (GDPR 7(3))
-	Bounced      Cause = "bounced"      // the mailbox does not exist
+	Bounced      Cause = "bounced"      // the mailbox does not exist, or messages in a row came back
 	Invalid      Cause = "invalid"      // the provider says the address can never work
 	Unregistered Cause = "unregistered" // the app is gone from the device
 	Paused       Cause = "paused"       // wants a rest until a day

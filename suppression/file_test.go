@@ -37,6 +37,10 @@ func (b *wishBook) RecordAll(_ context.Context, wishes []suppression.Wish) ([]su
 	return make([]suppression.Recorded, len(wishes)), nil
 }
 
+func (b *wishBook) TakeNotices(context.Context, []suppression.Notice) ([]suppression.InFlight, error) {
+	return nil, nil
+}
+
 func (b *wishBook) Open(context.Context, []suppression.InFlight) ([]suppression.InFlight, error) {
 	return nil, nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"utskick/audience"
 	"utskick/channels"
+	"utskick/suppression"
 	"utskick/tracking"
 )
 
@@ -57,7 +58,8 @@ func (h *Hook) Read(query string, header http.Header, body []byte) (told channel
 		return told, channels.ErrForged
 	}
 	if e, ours := h.event(asked, form); ours {
-		told.Events = []tracking.Event{e}
+		code, _ := strconv.ParseInt(form.Get("ErrorCode"), 10, 64) // 0 where there is none
+		told.Notices = []suppression.Notice{{Event: e, Effect: effectOf(e.Type, code)}}
 	} else {
 		told.Foreign = 1
 	}

@@ -310,6 +310,7 @@ create table events (
     k       bytea,
     contact bigint,
     link    bigint,
+    counts  text, -- towards which cause, if several in a row suppress the address
     primary key (day, dedupe)
 ) partition by range (day);
 create table events_rest partition of events default;

@@ -305,6 +305,7 @@ create table events (
     k       blob,
     contact integer,
     link    integer,
+    counts  text, -- towards which cause, if several in a row suppress the address
     primary key (day, dedupe)
 ) without rowid;
 create index events_run on events (run, channel, type);
