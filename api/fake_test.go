@@ -50,6 +50,8 @@ type memory struct {
 	audits    []string
 	reads     int // of groups and links
 	hold      dispatcher.Hold
+	replies   []suppression.Reply
+	closed    []int64 // ids of replies
 }
 
 func (m *memory) fails() error {
@@ -243,6 +245,36 @@ func (m *memory) TakeNotices(ctx context.Context, notices []suppression.Notice) 
 		}
 	}
 	return nil, nil
+}
+
+func (m *memory) TakeReply(_ context.Context, r suppression.Reply) ([]suppression.InFlight, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.down == nil {
+		m.replies = append(m.replies, r)
+	}
+	return nil, m.down
+}
+
+func (m *memory) Inbound(_ context.Context, open bool, after int64, limit int) (found []suppression.Inbound, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i, r := range m.replies {
+		if id := int64(i + 1); id > after && open == !slices.Contains(m.closed, id) && len(found) < limit {
+			found = append(found, suppression.Inbound{ID: id, Channel: r.Channel, Meaning: r.Meaning, Text: r.Text, Open: open})
+		}
+	}
+	return found, m.down
+}
+
+func (m *memory) CloseInbound(_ context.Context, id int64, _ string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.down == nil && id > int64(len(m.replies)) {
+		return fmt.Errorf("reply %d: %w", id, errNotFound)
+	}
+	m.closed = append(m.closed, id)
+	return m.down
 }
 
 func (m *memory) Open(context.Context, []suppression.InFlight) ([]suppression.InFlight, error) {

@@ -52,6 +52,7 @@ func newOperator(c Config) *operator {
 	o.registerCampaigns()
 	o.registerSuppressions()
 	o.registerInstances()
+	o.registerInbound()
 	o.registerDatabase()
 	o.registerHolds()
 	o.registerLogin()

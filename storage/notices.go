@@ -50,22 +50,8 @@ func (s *Store) commitNotices(ctx context.Context, notices []suppression.Notice)
 	if err != nil {
 		return nil, fmt.Errorf("write %d notices: %w", len(notices), err)
 	}
-	if len(people) == 0 {
-		return nil, nil
-	}
 	failpoint.Hit(failpoint.WishCommitted)
-	if err := s.journalEntries(w); err != nil {
-		return nil, err
-	}
-	inFlight, err := s.claimsCovering(ctx, people)
-	if err != nil {
-		return nil, err
-	}
-	var claims []suppression.InFlight
-	for _, of := range inFlight {
-		claims = append(claims, of...)
-	}
-	return claims, nil
+	return s.inForce(ctx, w, people)
 }
 
 // takeNotices writes the events, and the wishes that follow from those of them
@@ -117,10 +103,8 @@ func (s *Store) takeNotices(ctx context.Context, tx *sql.Tx, notices []suppressi
 	if err != nil {
 		return w, nil, err
 	}
-	for _, e := range stands {
-		w.entries, people = append(w.entries, e), append(people, []audience.Key{e.Key})
-	}
-	return w, people, nil
+	w.entries = append(w.entries, stands...)
+	return w, append(people, peopleOf(stands)...), nil
 }
 
 func wishesOf(notices []suppression.Notice) []wish {

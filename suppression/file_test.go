@@ -41,6 +41,10 @@ func (b *wishBook) TakeNotices(context.Context, []suppression.Notice) ([]suppres
 	return nil, nil
 }
 
+func (b *wishBook) TakeReply(context.Context, suppression.Reply) ([]suppression.InFlight, error) {
+	return nil, nil
+}
+
 func (b *wishBook) Open(context.Context, []suppression.InFlight) ([]suppression.InFlight, error) {
 	return nil, nil
 }

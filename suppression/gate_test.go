@@ -135,6 +135,8 @@ func (w *wishes) TakeNotices(context.Context, []Notice) ([]InFlight, error) {
 	return []InFlight{{1, 1}, {2, 5}}, w.fails
 }
 
+func (w *wishes) TakeReply(context.Context, Reply) ([]InFlight, error) { return nil, nil }
+
 func (w *wishes) Open(context.Context, []InFlight) ([]InFlight, error) {
 	w.asked++
 	return w.open[min(w.asked, len(w.open))-1], nil

@@ -68,6 +68,8 @@ func (d *cutOff) TakeNotices(ctx context.Context, notices []Notice) ([]InFlight,
 	return nil, d.answers(ctx)
 }
 
+func (d *cutOff) TakeReply(context.Context, Reply) ([]InFlight, error) { return nil, nil }
+
 func (d *cutOff) Open(context.Context, []InFlight) ([]InFlight, error) { return nil, nil }
 
 func (d *cutOff) AppendEvent(ctx context.Context, e tracking.Event) error {

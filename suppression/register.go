@@ -50,6 +50,9 @@ type Store interface {
 	// one transaction, and then asks which claims are open over a key of anybody
 	// whom one of them suppresses.
 	TakeNotices(ctx context.Context, notices []Notice) ([]InFlight, error)
+	// TakeReply commits the reply, and what follows from it if it is new, and then
+	// asks for claims like TakeNotices.
+	TakeReply(ctx context.Context, r Reply) ([]InFlight, error)
 	// Open returns those of the claims that still stand at their fence.
 	Open(ctx context.Context, claims []InFlight) ([]InFlight, error)
 }

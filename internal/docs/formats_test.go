@@ -37,6 +37,10 @@ func (s *shelf) Record(context.Context, suppression.Wish) (suppression.Recorded,
 	return suppression.Recorded{}, nil
 }
 
+func (*shelf) TakeReply(context.Context, suppression.Reply) ([]suppression.InFlight, error) {
+	return nil, nil
+}
+
 func (*shelf) TakeNotices(context.Context, []suppression.Notice) ([]suppression.InFlight, error) {
 	return nil, nil
 }
