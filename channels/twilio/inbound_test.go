@@ -90,18 +90,18 @@ func TestInboundRefusesForgeries(t *testing.T) {
 		header http.Header
 		form   string
 	}{
-		"no signature":      {"", http.Header{}, form},
-		"another token":     {"", signedBy(t, "another", inboundAddress, form), form},
-		"the status's":      {"", signedBy(t, testToken, callback, form), form},
-		"another person":    {"", genuine, strings.Replace(form, "740605", "740606", 1)},
-		"another text":      {"", genuine, strings.Replace(form, "Avsluta", "Starta", 1)},
-		"a query":           {"x=1", genuine, form},
-		"a second text":     {"", genuine, form + "&Body=START"},
-		"an opt-out type":   {"", genuine, form + "&OptOutType=START"},
-		"a left out name":   {"", genuine, strings.Replace(form, "&From=%2B46701740605", "", 1)},
-		"nothing in it":     {"", genuine, ""},
-		"no form":           {"", genuine, "%"},
-		"hash of the body":  {"bodySHA256=x", genuine, form},
+		"no signature":     {"", http.Header{}, form},
+		"another token":    {"", signedBy(t, "another", inboundAddress, form), form},
+		"the status's":     {"", signedBy(t, testToken, callback, form), form},
+		"another person":   {"", genuine, strings.Replace(form, "740605", "740606", 1)},
+		"another text":     {"", genuine, strings.Replace(form, "Avsluta", "Starta", 1)},
+		"a query":          {"x=1", genuine, form},
+		"a second text":    {"", genuine, form + "&Body=START"},
+		"an opt-out type":  {"", genuine, form + "&OptOutType=START"},
+		"a left out name":  {"", genuine, strings.Replace(form, "&From=%2B46701740605", "", 1)},
+		"nothing in it":    {"", genuine, ""},
+		"no form":          {"", genuine, "%"},
+		"hash of the body": {"bodySHA256=x", genuine, form},
 	} {
 		if told, err := newInbound(t).Read(c.query, c.header, []byte(c.form)); !errors.Is(err, channels.ErrForged) || len(told.Replies) != 0 {
 			t.Errorf("%s: %+v, %v", name, told, err)
