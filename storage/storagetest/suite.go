@@ -40,6 +40,7 @@ func Run(t *testing.T, e Engine) {
 		{"entries match within their scope only", matchingScope},
 		{"a wish is not shortened by repeating it", wishesAreNotShortened},
 		{"lifting one cause leaves the others", liftingOneCause},
+		{"a device that the app is gone from is retired", retiring},
 		{"open claims are found by key range", claimsInFlight},
 		{"a run is planned once, everybody in one place", planning},
 		{"locales find the longest tag of the template", languagesByLocale},
