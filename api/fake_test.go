@@ -52,6 +52,8 @@ type memory struct {
 	audits     []string
 	reads      int // of groups, people and links
 	hold       dispatcher.Hold
+	replies    []suppression.Reply
+	closed     []int64 // ids of replies
 }
 
 func (m *memory) fails() error {
@@ -247,6 +249,50 @@ func (m *memory) Revise(ctx context.Context, visit string, wishes []suppression.
 	m.revised = append(m.revised, visit)
 	m.mu.Unlock()
 	return m.RecordAll(ctx, wishes)
+}
+
+func (m *memory) TakeNotices(ctx context.Context, notices []suppression.Notice) ([]suppression.InFlight, error) {
+	for _, n := range notices {
+		if err := m.AppendEvent(ctx, n.Event); err != nil {
+			return nil, err
+		}
+		if n.Effect.Cause != "" {
+			m.mu.Lock()
+			m.wishes = append(m.wishes, n.Wish())
+			m.mu.Unlock()
+		}
+	}
+	return nil, nil
+}
+
+func (m *memory) TakeReply(_ context.Context, r suppression.Reply) ([]suppression.InFlight, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.down == nil {
+		m.replies = append(m.replies, r)
+	}
+	return nil, m.down
+}
+
+func (m *memory) Inbound(_ context.Context, open bool, after int64, limit int) (found []suppression.Inbound, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i, r := range m.replies {
+		if id := int64(i + 1); id > after && open == !slices.Contains(m.closed, id) && len(found) < limit {
+			found = append(found, suppression.Inbound{ID: id, Channel: r.Channel, Meaning: r.Meaning, Text: r.Text, Open: open})
+		}
+	}
+	return found, m.down
+}
+
+func (m *memory) CloseInbound(_ context.Context, id int64, _ string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.down == nil && id > int64(len(m.replies)) {
+		return fmt.Errorf("reply %d: %w", id, errNotFound)
+	}
+	m.closed = append(m.closed, id)
+	return m.down
 }
 
 func (m *memory) Open(context.Context, []suppression.InFlight) ([]suppression.InFlight, error) {

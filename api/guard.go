@@ -188,7 +188,10 @@ func (g *guard) turnAway(w http.ResponseWriter, r *http.Request, err error) {
 
 // forbidden says why a visitor may not do what is asked, or nothing.
 func (g *guard) forbidden(v visitor, w http.ResponseWriter, r *http.Request) *ProblemDetails {
-	if !mayDo(v.scope, r.Method) && r.URL.Path != logoutPath {
+	if !mayDo(v.scope, r.Method, r.URL.Path) && r.URL.Path != logoutPath {
+		if v.scope == ScopeApp {
+			return newProblem(http.StatusForbidden, "this key may report devices, and nothing else")
+		}
 		return newProblem(http.StatusForbidden, "this key may read, and change nothing: use one of scope marketing or admin")
 	}
 	if v.session == nil || safeMethod(r.Method) || g.sessions.csrfValid(*v.session, csrfOf(w, r)) {

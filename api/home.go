@@ -19,7 +19,7 @@ type frame struct {
 
 func (o *operator) frame(r *http.Request, title string) frame {
 	v := visitorOf(r.Context())
-	f := frame{Title: title, Visitor: v.name, MayChange: mayDo(v.scope, http.MethodPost),
+	f := frame{Title: title, Visitor: v.name, MayChange: mayDo(v.scope, http.MethodPost, ""),
 		Queues: o.c.Queues != nil, Outbox: o.outbox != nil, Metrics: o.c.Metrics != nil}
 	if hold, err := o.c.Store.Hold(r.Context()); err == nil && hold.Held() {
 		f.Held = sendingSays(hold)

@@ -10,7 +10,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"utskick/audience"
 	"utskick/channels"
+	"utskick/suppression"
 	"utskick/tracking"
 )
 
@@ -25,7 +27,11 @@ func (hookOf) Read(query string, header http.Header, body []byte) (told channels
 		return told, channels.ErrUnreadable
 	}
 	for _, id := range strings.Fields(string(body)) {
-		told.Events = append(told.Events, tracking.Event{Type: tracking.Delivered, At: begin, Group: 1, Key: anna, Dedupe: id})
+		n := suppression.Notice{Event: tracking.Event{Type: tracking.Delivered, At: begin, Group: 1, Key: anna, Dedupe: id}}
+		if id == "complaint" {
+			n.Type, n.Effect = tracking.Complained, suppression.Effect{Channel: audience.Email, Cause: suppression.Complained}
+		}
+		told.Notices = append(told.Notices, n)
 	}
 	told.Foreign = 1
 	return told, nil
@@ -118,5 +124,17 @@ func TestWebhooksWithoutADatabase(t *testing.T) {
 	s.store.fail(nil)
 	if a := s.told("POST", "/hooks/sendgrid", "genuine ", "a b"); a.status != http.StatusNoContent || len(s.store.happened()) != 2 {
 		t.Errorf("sent again: %d", a.status)
+	}
+}
+
+// TestWebhooksHaveEffects: what follows from a webhook goes the way of wishes.
+func TestWebhooksHaveEffects(t *testing.T) {
+	s := newHookSite(t)
+	if a := s.told("POST", "/hooks/sendgrid", "genuine ", "a complaint"); a.status != http.StatusNoContent {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	wishes := s.store.recorded()
+	if len(wishes) != 1 || wishes[0].Entry.Key != anna || wishes[0].Entry.Cause != suppression.Complained || !wishes[0].Person {
+		t.Errorf("%+v", wishes)
 	}
 }

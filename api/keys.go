@@ -29,10 +29,11 @@ const (
 	ScopeAdmin     = "admin"     // everything
 	ScopeMarketing = "marketing" // everything but API keys
 	ScopeRead      = "read"      // GET alone
+	ScopeApp       = "app"       // reports of devices alone
 )
 
 // Scopes lists all scopes.
-var Scopes = []string{ScopeAdmin, ScopeMarketing, ScopeRead}
+var Scopes = []string{ScopeAdmin, ScopeMarketing, ScopeRead, ScopeApp}
 
 const (
 	keyPrefix = "utk_"
@@ -56,13 +57,15 @@ func HashKey(key string) []byte {
 	return sum[:]
 }
 
-// mayDo says whether a scope allows a request by its method.
-func mayDo(scope, method string) bool {
+// mayDo says whether a scope allows a request by its method and path.
+func mayDo(scope, method, path string) bool {
 	switch scope {
 	case ScopeAdmin, ScopeMarketing:
 		return true
 	case ScopeRead:
 		return safeMethod(method)
+	case ScopeApp:
+		return method == http.MethodPost && path == devicesPath
 	}
 	return false
 }

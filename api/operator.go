@@ -52,6 +52,8 @@ func newOperator(c Config) *operator {
 	o.registerCampaigns()
 	o.registerSuppressions()
 	o.registerInstances()
+	o.registerInbound()
+	o.registerDevices()
 	o.registerDatabase()
 	o.registerHolds()
 	o.registerLogin()

@@ -18,6 +18,7 @@ type Store interface {
 	Campaigns
 	Messages
 	Instances
+	Inbounds
 	// Hold returns the hold on all sending, if there is one.
 	Hold(ctx context.Context) (dispatcher.Hold, error)
 	ChannelHolds

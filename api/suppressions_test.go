@@ -28,7 +28,7 @@ func TestAddSuppression(t *testing.T) {
 		`{"kind":"email","address":"anna@example.com","cause":"paused"}`:              "body.expires_at: is empty: a pause needs the moment at which it ends",
 		`{"kind":"email","address":"anna@example.com","evidence":"anna@example.com"}`: "body.evidence: has an @ and was left out: an entry outlives erasure and holds no address",
 		`{"kind":"key","address":"anna@example.com"}`:                                 "body.address: a key has 32 hexadecimal digits, this text has 16 characters",
-		`{"kind":"email","address":"anna@example.com","cause":"no_basis"}`:            `body.cause: expected value to be one of "objected, unsubscribed, stopped, complained, withdrawn, bounced, invalid, unregistered, paused"`,
+		`{"kind":"email","address":"anna@example.com","cause":"no_basis"}`:            `body.cause: expected value to be one of "objected, unsubscribed, stopped, complained, withdrawn, bounced, invalid, unregistered, push_off, paused"`,
 	} {
 		a := s.as(s.marketer, http.MethodPost, "/v1/suppressions", body)
 		a.want(t, http.StatusUnprocessableEntity)

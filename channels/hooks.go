@@ -4,16 +4,34 @@ import (
 	"errors"
 	"strings"
 
-	"utskick/tracking"
+	"utskick/audience"
+	"utskick/suppression"
 )
 
 // Told is what a provider tells by webhook, in one request.
 type Told struct {
-	Events []tracking.Event
+	Notices []suppression.Notice
 	// Foreign counts what is about messages that are not ours: an account may be
 	// used by others, too.
 	Foreign int
+	// Replies are what people answered.
+	Replies []Reply
 }
+
+// Reply is what somebody answered to a message. It holds the address, which only
+// a key is made of, unless somebody has to read the answer.
+type Reply struct {
+	suppression.Reply
+	Kind audience.Kind // of the address
+}
+
+// String says nothing of the address and the text, so that no log can hold them.
+func (r Reply) String() string {
+	return "a reply by " + string(r.Channel) + " that says " + string(r.Meaning)
+}
+
+// GoString does the same for %#v.
+func (r Reply) GoString() string { return r.String() }
 
 // ErrForged is the answer to a webhook whose signature is not the provider's.
 var ErrForged = errors.New("the signature is not the provider's")

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"time"
 
+	"utskick/suppression"
 	"utskick/tracking"
 )
 
@@ -43,11 +44,12 @@ func (q Inquiry) GoString() string { return q.String() }
 type Sighting struct {
 	ID      string // the provider's
 	Created time.Time
-	// Type, At and Dedupe are those of the event by which the provider would tell
-	// its present state.
+	// Type, At, Dedupe and Effect are those of the notice by which the provider
+	// would tell its present state.
 	Type   tracking.EventType
 	At     time.Time
 	Dedupe string
+	Effect suppression.Effect
 }
 
 // Unanswered is the error of an inquiry that says something of the provider, and

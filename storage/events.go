@@ -21,6 +21,12 @@ func (s *Store) startCommitters() {
 		defer cancel()
 		return s.commitWishes(ctx, wishes)
 	})
+	s.notices = newCommitter(suppression.ImportSize/4, func(notices []suppression.Notice) ([][]suppression.InFlight, error) {
+		ctx, cancel := context.WithTimeout(context.Background(), commitWithin)
+		defer cancel()
+		claims, err := s.commitNotices(ctx, notices)
+		return slices.Repeat([][]suppression.InFlight{claims}, len(notices)), err
+	})
 	s.events = newCommitter(suppression.ImportSize, func(events []tracking.Event) ([]struct{}, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), commitWithin)
 		defer cancel()
@@ -44,7 +50,7 @@ func (s *Store) AppendEvent(_ context.Context, e tracking.Event) error {
 func (s *Store) AppendEvents(ctx context.Context, events []tracking.Event) error {
 	err := s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		failpoint.Hit(failpoint.EventBeforeCommit)
-		return s.insertEvents(ctx, tx, events)
+		return s.insertEvents(ctx, tx, events, nil)
 	})
 	if err != nil {
 		return fmt.Errorf("append %d events: %w", len(events), err)
@@ -56,8 +62,9 @@ const millisADay = 24 * 60 * 60 * 1000
 
 // insertEvents writes events, and takes those in doubt for sent whom one of them
 // proves sent. Two transactions with the same events write them in the same
-// order, so that none waits for the other in a circle.
-func (s *Store) insertEvents(ctx context.Context, tx *sql.Tx, events []tracking.Event) error {
+// order, so that none waits for the other in a circle. counts has the causes that
+// some of them count towards.
+func (s *Store) insertEvents(ctx context.Context, tx *sql.Tx, events []tracking.Event, counts map[string]suppression.Cause) error {
 	if len(events) == 0 {
 		return nil
 	}
@@ -72,7 +79,7 @@ func (s *Store) insertEvents(ctx context.Context, tx *sql.Tx, events []tracking.
 		return cmp.Or(cmp.Compare(millisOf(a.At)/millisADay, millisOf(b.At)/millisADay), cmp.Compare(a.Dedupe, b.Dedupe))
 	})
 	for part := range slices.Chunk(events, suppression.ImportSize) {
-		if err := s.insertPart(ctx, tx, part); err != nil {
+		if err := s.insertPart(ctx, tx, part, counts); err != nil {
 			return fmt.Errorf("write events: %w", err)
 		}
 	}
@@ -82,22 +89,24 @@ func (s *Store) insertEvents(ctx context.Context, tx *sql.Tx, events []tracking.
 // insertPart writes events in one statement. Run, channel and contact come from
 // the ledger; an event of a group that is not there is left out, as it is not
 // one of this database's.
-func (s *Store) insertPart(ctx context.Context, tx *sql.Tx, events []tracking.Event) error {
+func (s *Store) insertPart(ctx context.Context, tx *sql.Tx, events []tracking.Event, counts map[string]suppression.Cause) error {
 	n := len(events)
+	towards := make([]string, n)
 	days, ats, groups, links := make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n)
 	dedupes, types, ks := make([]string, n), make([]string, n), make([]audience.Key, n)
 	for i, e := range events {
 		ats[i] = millisOf(e.At)
 		days[i] = ats[i] / millisADay
 		dedupes[i], types[i], groups[i], ks[i], links[i] = e.Dedupe, string(e.Type), e.Group, e.Key, e.Link
+		towards[i] = string(counts[e.Dedupe])
 	}
 	q := s.query()
-	text := fmt.Sprintf(`insert into events (day, dedupe, at, type, run, grp, channel, k, contact, link)
+	text := fmt.Sprintf(`insert into events (day, dedupe, at, type, run, grp, channel, k, contact, link, counts)
 		select u.day, u.dedupe, u.at, u.type, g.run, g.id, g.channel, u.k,
-		(select m.contact from members m where m.grp = g.id and m.k = u.k), nullif(u.link, 0)
+		(select m.contact from members m where m.grp = g.id and m.k = u.k), nullif(u.link, 0), nullif(u.counts, '')
 		from %s join groups g on g.id = u.grp where true order by u.day, u.dedupe on conflict (day, dedupe) do nothing`,
 		q.table("u", ints("day", days), texts("dedupe", dedupes), ints("at", ats), texts("type", types),
-			ints("grp", groups), keys("k", ks), ints("link", links)))
+			ints("grp", groups), keys("k", ks), ints("link", links), texts("counts", towards)))
 	_, err := tx.ExecContext(ctx, text, q.args...)
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"utskick/audience"
 	"utskick/channels"
 	"utskick/dispatcher"
+	"utskick/suppression"
 	"utskick/tracking"
 )
 
@@ -98,7 +99,14 @@ func (s *Store) Sighted(ctx context.Context, d dispatcher.Doubt, seen []channels
 	if len(seen) == 0 {
 		return false, nil
 	}
+	var w written
 	err = s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if slices.ContainsFunc(seen, func(m channels.Sighting) bool { return m.Effect.Cause != "" }) {
+			// It is locked before the doubt, as everywhere.
+			if _, err := s.raiseHead(ctx, tx, 0); err != nil {
+				return err
+			}
+		}
 		if err := s.lockDoubt(ctx, tx); err != nil {
 			return err
 		}
@@ -112,10 +120,14 @@ func (s *Store) Sighted(ctx context.Context, d dispatcher.Doubt, seen []channels
 		}
 		var message channels.Sighting
 		if message, resolved = dispatcher.Recognise(d, attempts, seen); resolved {
-			return s.recognised(ctx, tx, d, message)
+			w, err = s.recognised(ctx, tx, d, message)
 		}
-		return nil
+		return err
 	})
+	if err == nil && len(w.entries) > 0 {
+		// Nobody is told that this is in force, so there are no claims to wait for.
+		err = s.journalEntries(w)
+	}
 	if err != nil {
 		return false, fmt.Errorf("resolve a doubt of group %d: %w", d.Group, err)
 	}
@@ -123,17 +135,20 @@ func (s *Store) Sighted(ctx context.Context, d dispatcher.Doubt, seen []channels
 }
 
 // recognised resolves a doubt, and writes down what has become of the message as
-// if the provider had told it by webhook: told once more, it is the same event.
-func (s *Store) recognised(ctx context.Context, tx *sql.Tx, d dispatcher.Doubt, message channels.Sighting) error {
+// if the provider had told it by webhook: told once more, it is the same event,
+// and has the same effect.
+func (s *Store) recognised(ctx context.Context, tx *sql.Tx, d dispatcher.Doubt, message channels.Sighting) (w written, err error) {
 	if message.Type != tracking.Dropped {
 		if err := s.proveSent(ctx, tx, d.Group, []dispatcher.Message{{Key: d.Key, ProviderID: message.ID}}); err != nil {
-			return err
+			return w, err
 		}
 	}
 	if message.ID == "" {
-		return nil
+		return w, nil
 	}
-	return s.insertEvents(ctx, tx, []tracking.Event{{Type: message.Type, At: message.At, Group: d.Group, Key: d.Key, Dedupe: message.Dedupe}})
+	event := tracking.Event{Type: message.Type, At: message.At, Group: d.Group, Key: d.Key, Dedupe: message.Dedupe}
+	w, _, err = s.takeNotices(ctx, tx, []suppression.Notice{{Event: event, Effect: message.Effect}})
+	return w, err
 }
 
 // attempts returns what is on record of messages to the address of a doubt, in

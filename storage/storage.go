@@ -66,8 +66,9 @@ type Store struct {
 	guard    guard
 	identity string // the expression that reads it
 
-	wishes *committer[wish, suppression.Recorded]
-	events *committer[tracking.Event, struct{}]
+	wishes  *committer[wish, suppression.Recorded]
+	notices *committer[suppression.Notice, []suppression.InFlight]
+	events  *committer[tracking.Event, struct{}]
 }
 
 // ErrNotFound is returned, wrapped with what was looked for, when a record does
@@ -257,6 +258,7 @@ func (s *Store) Ping(ctx context.Context) error { return s.write.PingContext(ctx
 // Close waits for what is being committed and closes the connections.
 func (s *Store) Close() error {
 	s.wishes.close()
+	s.notices.close()
 	s.events.close()
 	return errors.Join(s.journal.close(), s.closePools())
 }

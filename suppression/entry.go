@@ -26,16 +26,17 @@ const (
 	Stopped      Cause = "stopped"      // answered STOP to an SMS
 	Complained   Cause = "complained"   // reported as spam
 	Withdrawn    Cause = "withdrawn"    // took a consent back (GDPR 7(3))
-	Bounced      Cause = "bounced"      // the mailbox does not exist
+	Bounced      Cause = "bounced"      // the mailbox does not exist, or messages in a row came back
 	Invalid      Cause = "invalid"      // the provider says the address can never work
 	Unregistered Cause = "unregistered" // the app is gone from the device
+	PushOff      Cause = "push_off"     // notifications are switched off on the phone
 	Paused       Cause = "paused"       // wants a rest until a day
 	NoBasis      Cause = "no_basis"     // neither consent nor soft opt-in on record
 )
 
 // Causes lists all that an entry may have, the weightiest first. When several
 // entries match a person, the weightiest is the cause that is reported.
-var Causes = []Cause{Objected, Unsubscribed, Stopped, Complained, Withdrawn, Bounced, Invalid, Unregistered, Paused}
+var Causes = []Cause{Objected, Unsubscribed, Stopped, Complained, Withdrawn, Bounced, Invalid, Unregistered, PushOff, Paused}
 
 // rank orders causes by weight, 0 the weightiest.
 func rank(c Cause) int {
@@ -72,7 +73,7 @@ type Entry struct {
 	Sender    string       `json:"sender"`
 	Cause     Cause        `json:"cause"`
 	Active    bool         `json:"active"`
-	Source    string       `json:"source"`   // link, import, operator, provider
+	Source    string       `json:"source"`   // link, import, operator, provider, sms, app
 	Evidence  string       `json:"evidence"` // how we know; no address in it
 	ExpiresAt time.Time    `json:"expires_at,omitzero"`
 	CreatedAt time.Time    `json:"created_at"`

@@ -41,6 +41,14 @@ func (b *wishBook) Revise(ctx context.Context, _ string, wishes []suppression.Wi
 	return b.RecordAll(ctx, wishes)
 }
 
+func (b *wishBook) TakeNotices(context.Context, []suppression.Notice) ([]suppression.InFlight, error) {
+	return nil, nil
+}
+
+func (b *wishBook) TakeReply(context.Context, suppression.Reply) ([]suppression.InFlight, error) {
+	return nil, nil
+}
+
 func (b *wishBook) Open(context.Context, []suppression.InFlight) ([]suppression.InFlight, error) {
 	return nil, nil
 }
@@ -139,8 +147,8 @@ func TestLinesThatAreRejected(t *testing.T) {
 		",anna@example.com,,,,,,,":                                      "kind: is not email, phone, push, contact or key",
 		"email,anna@example.com,fax,,,,,,":                              "channel: is not email, sms, push, post, phone or *",
 		"email,anna@example.com,,,spying,,,,":                           "purpose: is not marketing, profiling, open_tracking, ad_tracking, ad_list_sharing or *",
-		"email,anna@example.com,,,,,cross,,":                            "cause: is not one of [objected unsubscribed stopped complained withdrawn bounced invalid unregistered paused]",
-		"email,anna@example.com,,,,,no_basis,,":                         "cause: is not one of [objected unsubscribed stopped complained withdrawn bounced invalid unregistered paused]",
+		"email,anna@example.com,,,,,cross,,":                            "cause: is not one of [objected unsubscribed stopped complained withdrawn bounced invalid unregistered push_off paused]",
+		"email,anna@example.com,,,,,no_basis,,":                         "cause: is not one of [objected unsubscribed stopped complained withdrawn bounced invalid unregistered push_off paused]",
 		"email,anna@example.com,,,,,paused,,":                           "expires_at: is empty: a pause needs the moment at which it ends",
 		"email,anna@example.com,,,,,,,tomorrow":                         "expires_at: is not a moment such as 2026-12-24T00:00:00+01:00 (RFC 3339)",
 		"email,anna@example.com,," + strings.Repeat("a", 201) + ",,,,,": "topic: is longer than 200 bytes, or has a control character",

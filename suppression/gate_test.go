@@ -135,6 +135,12 @@ func (w *wishes) Revise(ctx context.Context, _ string, wishes []Wish) ([]Recorde
 	return w.RecordAll(ctx, wishes)
 }
 
+func (w *wishes) TakeNotices(context.Context, []Notice) ([]InFlight, error) {
+	return []InFlight{{1, 1}, {2, 5}}, w.fails
+}
+
+func (w *wishes) TakeReply(context.Context, Reply) ([]InFlight, error) { return nil, nil }
+
 func (w *wishes) Open(context.Context, []InFlight) ([]InFlight, error) {
 	w.asked++
 	return w.open[min(w.asked, len(w.open))-1], nil
@@ -154,6 +160,27 @@ func register(w *wishes) (*Register, *clock) {
 }
 
 var leave = Unsubscribe(key(1), audience.Email, 1)
+
+func TestNoticesWaitForOpenClaims(t *testing.T) {
+	w := &wishes{open: [][]InFlight{{{2, 5}}, nil}}
+	r, c := register(w)
+	complaint := Notice{Effect: Effect{Channel: audience.Email, Cause: Complained}}
+	complaint.Key = key(1)
+	if err := r.Take(t.Context(), []Notice{{}, complaint}); err != nil {
+		t.Fatal(err)
+	}
+	if w.asked != 2 || c.now != Instant(2*pollEvery) {
+		t.Errorf("asked %d times, until %v", w.asked, c.now)
+	}
+	complaint.Effect.Cause = "bored"
+	if err := r.Take(t.Context(), []Notice{complaint}); err == nil {
+		t.Error("an effect of no known cause was taken")
+	}
+	w.fails = errors.New("gone")
+	if err := r.Take(t.Context(), []Notice{{}}); !errors.Is(err, w.fails) {
+		t.Errorf("%v", err)
+	}
+}
 
 func TestAcknowledgementWaitsForOpenClaims(t *testing.T) {
 	w := &wishes{open: [][]InFlight{{{1, 1}, {2, 5}}, {{2, 5}}, nil}}

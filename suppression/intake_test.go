@@ -73,6 +73,12 @@ func (d *cutOff) Revise(ctx context.Context, visit string, wishes []Wish) ([]Rec
 	return r, err
 }
 
+func (d *cutOff) TakeNotices(ctx context.Context, notices []Notice) ([]InFlight, error) {
+	return nil, d.answers(ctx)
+}
+
+func (d *cutOff) TakeReply(context.Context, Reply) ([]InFlight, error) { return nil, nil }
+
 func (d *cutOff) Open(context.Context, []InFlight) ([]InFlight, error) { return nil, nil }
 
 func (d *cutOff) AppendEvent(ctx context.Context, e tracking.Event) error {

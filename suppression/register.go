@@ -53,6 +53,13 @@ type Store interface {
 	// entry that the visit was the last to change is as it was before, and so are
 	// the consents that it withdrew. Doing it again changes nothing.
 	Revise(ctx context.Context, visit string, wishes []Wish) ([]Recorded, error)
+	// TakeNotices commits the notices, and what follows from those that are new, in
+	// one transaction, and then asks which claims are open over a key of anybody
+	// whom one of them suppresses.
+	TakeNotices(ctx context.Context, notices []Notice) ([]InFlight, error)
+	// TakeReply commits the reply, and what follows from it if it is new, and then
+	// asks for claims like TakeNotices.
+	TakeReply(ctx context.Context, r Reply) ([]InFlight, error)
 	// Open returns those of the claims that still stand at their fence.
 	Open(ctx context.Context, claims []InFlight) ([]InFlight, error)
 }
@@ -161,9 +168,11 @@ func (r *Register) wait(ctx context.Context, claims []InFlight) {
 	}
 }
 
-// Provider records that a provider told us to leave an address alone.
+// Provider records that a provider told us to leave an address alone. What is a
+// person's own word, such as a complaint, holds for all of her addresses on the
+// channel.
 func Provider(key audience.Key, channel audience.Channel, cause Cause, evidence string) Wish {
-	return Wish{Entry: Entry{Key: key, Channel: string(channel), Topic: Any, Purpose: Any, Sender: Any,
+	return Wish{Person: personal(cause), Entry: Entry{Key: key, Channel: string(channel), Topic: Any, Purpose: Any, Sender: Any,
 		Cause: cause, Active: true, Source: "provider", Evidence: evidence}}
 }
 

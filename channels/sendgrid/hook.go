@@ -17,6 +17,7 @@ import (
 
 	"utskick/audience"
 	"utskick/channels"
+	"utskick/suppression"
 	"utskick/tracking"
 )
 
@@ -62,7 +63,7 @@ func readEvents(body []byte) (told channels.Told, err error) {
 	}
 	gjson.ParseBytes(body).ForEach(func(_, event gjson.Result) bool {
 		if e, ours := readEvent(event); ours {
-			told.Events = append(told.Events, e)
+			told.Notices = append(told.Notices, suppression.Notice{Event: e, Effect: effectOf(event)})
 		} else {
 			told.Foreign++
 		}
@@ -99,6 +100,9 @@ var types = map[string]tracking.EventType{
 
 func typeOf(event gjson.Result) tracking.EventType {
 	word := event.Get("event").Str
+	if word == "open" && event.Get("sg_machine_open").Bool() {
+		word = "machine_open" // fetched by Apple's privacy proxy
+	}
 	if t, known := types[word]; known {
 		return t
 	}

@@ -21,6 +21,7 @@ import (
 
 	"utskick/audience"
 	"utskick/channels"
+	"utskick/suppression"
 	"utskick/tracking"
 )
 
@@ -84,21 +85,33 @@ func TestHookReadsWhatSendGridTells(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var types []tracking.EventType
-	for _, e := range told.Events {
-		types = append(types, e.Type)
+	type line struct {
+		Type   tracking.EventType
+		Effect suppression.Cause
+		Counts bool
 	}
-	want := []tracking.EventType{"processed", "deferred", "delivered", "bounced", "bounced", "dropped", "complained", "sendgrid_open",
-		"sendgrid_click", "sendgrid_unsubscribe", "sendgrid_group_unsubscribe", "sendgrid_group_resubscribe", "sendgrid_teleported"}
-	if diff := cmp.Diff(want, types); diff != "" {
-		t.Errorf("types (-want +got):\n%s", diff)
+	var lines []line
+	for _, n := range told.Notices {
+		lines = append(lines, line{n.Type, n.Effect.Cause, n.Effect.Counts})
+		if e := n.Effect; e != (suppression.Effect{}) && (e.Channel != audience.Email || !strings.HasPrefix(e.Evidence, "sendgrid: ") || strings.Contains(e.Evidence, "@")) {
+			t.Errorf("%+v", e)
+		}
+	}
+	want := []line{{Type: "processed"}, {Type: "deferred"}, {Type: "delivered"}, {"bounced", suppression.Bounced, false}, {Type: "bounced"},
+		{"dropped", suppression.Bounced, false}, {"complained", suppression.Complained, false}, {Type: "sendgrid_open"}, {Type: "sendgrid_click"},
+		{"sendgrid_unsubscribe", suppression.Unsubscribed, false}, {"sendgrid_group_unsubscribe", suppression.Unsubscribed, false},
+		{Type: "sendgrid_group_resubscribe"}, {Type: "sendgrid_teleported"}, {Type: "sendgrid_machine_open"}, {"deferred", suppression.Bounced, true},
+		{Type: "deferred"}, {"bounced", suppression.Invalid, false}, {Type: "bounced"}, {"dropped", suppression.Unsubscribed, false},
+		{"dropped", suppression.Complained, false}, {"dropped", suppression.Invalid, false}, {Type: "dropped"}, {Type: "dropped"}}
+	if diff := cmp.Diff(want, lines); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if told.Foreign != 2 {
 		t.Errorf("%d foreign, want 2", told.Foreign)
 	}
 	first := tracking.Event{Type: tracking.Processed, At: time.Unix(1764000001, 0).UTC(), Group: 4711,
 		Key: audience.Key{0: 0x0a, 15: 0xff}, Dedupe: "sendgrid-cHJvY2Vzc2Vk"}
-	if diff := cmp.Diff(first, told.Events[0]); diff != "" {
+	if diff := cmp.Diff(first, told.Notices[0].Event); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -140,8 +153,8 @@ func TestHookRefusesForgeries(t *testing.T) {
 		if name == "timestamp and body moved" && errors.Is(err, channels.ErrUnreadable) {
 			continue
 		}
-		if !errors.Is(err, channels.ErrForged) || len(told.Events) != 0 {
-			t.Errorf("%s: %v, %d events", name, err, len(told.Events))
+		if !errors.Is(err, channels.ErrForged) || len(told.Notices) != 0 {
+			t.Errorf("%s: %v, %d events", name, err, len(told.Notices))
 		}
 	}
 }
@@ -149,7 +162,7 @@ func TestHookRefusesForgeries(t *testing.T) {
 func TestHookRefusesWhatIsNoBatch(t *testing.T) {
 	s := newSigner(t)
 	for _, body := range []string{``, `{}`, `[`, `[{"event":"processed"}`, `null`, strings.Repeat("[", 100_000)} {
-		if told, err := s.hook(t).Read("", s.sign(t, []byte(body)), []byte(body)); !errors.Is(err, channels.ErrUnreadable) || len(told.Events) != 0 {
+		if told, err := s.hook(t).Read("", s.sign(t, []byte(body)), []byte(body)); !errors.Is(err, channels.ErrUnreadable) || len(told.Notices) != 0 {
 			t.Errorf("%.20q: %v", body, err)
 		}
 	}
@@ -180,14 +193,17 @@ func FuzzEvents(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		told, err := readEvents(body)
 		if err != nil {
-			if !errors.Is(err, channels.ErrUnreadable) || len(told.Events)+told.Foreign != 0 {
+			if !errors.Is(err, channels.ErrUnreadable) || len(told.Notices)+told.Foreign != 0 {
 				t.Fatalf("refused with %+v, %v", told, err)
 			}
 			return
 		}
-		for _, e := range told.Events {
+		for _, e := range told.Notices {
 			if e.Group <= 0 || e.Dedupe == "sendgrid-" || e.Type == "" || e.At.Year() < 2000 || e.At.Year() > 2100 || len(e.Type) > 60 {
 				t.Fatalf("%+v", e)
+			}
+			if e.Effect.Cause != "" && e.Wish().Entry.Validate() != nil {
+				t.Fatalf("an effect that cannot be recorded: %+v", e)
 			}
 		}
 		again, _ := readEvents(body)

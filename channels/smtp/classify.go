@@ -92,28 +92,25 @@ func classifyTemporary(at stage, r reply) channels.Result {
 // the size of the message (RFC 1870, 6.1); of a recipient it means a full
 // mailbox.
 func tooLarge(at stage, r reply) bool {
-	return r.enhanced == status{5, 3, 4} || r.code == 552 && at != stageRcpt && r.enhanced.subject != 2
+	return r.enhanced == status{5, 3, 4} || r.code == 552 && at != stageRcpt && r.enhanced[1] != 2
 }
 
 // classifyRefusal reads a permanent refusal of the recipient or the message by
-// its enhanced code (RFC 3463, with RFC 7505 for 5.1.10). Only a code that says
-// that the address can never work suppresses it: a bare 550 may as well be the
+// its enhanced code. Only one that says that the address can never work
+// ([channels.Enhanced.Dead]) suppresses it: a bare 550 may as well be the
 // server's policy (RFC 5321, 4.2.3).
 func classifyRefusal(at stage, r reply) channels.Result {
+	if cause := r.enhanced.Dead(); cause != "" {
+		return suppressed(dead(r.enhanced, cause), cause)
+	}
 	switch r.enhanced {
-	case status{5, 1, 1}, status{5, 1, 6}: // no such mailbox; mailbox has moved
-		return suppressed(reasonUnknown, suppression.Bounced)
-	case status{5, 1, 2}, status{5, 1, 3}: // no such domain; bad syntax
-		return suppressed(reasonInvalid, suppression.Invalid)
-	case status{5, 1, 10}: // null MX
-		return suppressed(reasonNoMail, suppression.Invalid)
 	case status{5, 2, 1}:
 		return refused(reasonDisabled)
 	case status{5, 2, 2}:
 		return refused(reasonFull)
 	}
 	switch {
-	case r.enhanced.subject == 7:
+	case r.enhanced[1] == 7:
 		return refused(reasonPolicy)
 	case at == stageRcpt && r.code == 552:
 		return refused(reasonFull)
@@ -121,6 +118,18 @@ func classifyRefusal(at stage, r reply) channels.Result {
 		return refused(reasonRecipient)
 	default:
 		return refused(reasonContentRefused)
+	}
+}
+
+// dead names a code that says that the address can never work.
+func dead(code status, cause suppression.Cause) string {
+	switch {
+	case code == status{5, 1, 10}:
+		return reasonNoMail
+	case cause == suppression.Bounced:
+		return reasonUnknown
+	default:
+		return reasonInvalid
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+
+	"utskick/channels"
 )
 
 // errProtocol is a reply that is none.
@@ -22,7 +24,7 @@ type reply struct {
 
 // status is an enhanced status code such as 5.1.1 (RFC 3463); the zero one is
 // none.
-type status struct{ class, subject, detail int }
+type status = channels.Enhanced
 
 func (r reply) positive() bool { return r.code/100 == 2 }
 
@@ -71,7 +73,7 @@ func parseLine(line []byte) (r reply, last bool, err error) {
 		return r, true, nil
 	}
 	r.enhanced, r.text = parseStatus(line[4:])
-	if r.enhanced.class != r.code/100 { // it must agree (RFC 2034, 4)
+	if r.enhanced[0] != r.code/100 { // it must agree (RFC 2034, 4)
 		r.enhanced, r.text = status{}, line[4:]
 	}
 	return r, line[3] == ' ', nil

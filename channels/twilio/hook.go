@@ -13,6 +13,7 @@ import (
 
 	"utskick/audience"
 	"utskick/channels"
+	"utskick/suppression"
 	"utskick/tracking"
 )
 
@@ -40,6 +41,22 @@ func NewHook(token, address string, now func() time.Time) (*Hook, error) {
 // Read verifies the parameters and the address with its query, and reads what
 // became of one message.
 func (h *Hook) Read(query string, header http.Header, body []byte) (told channels.Told, err error) {
+	asked, form, err := h.verify(query, header, body)
+	if err != nil {
+		return told, err
+	}
+	if e, ours := h.event(asked, form); ours {
+		code, _ := strconv.ParseInt(form.Get("ErrorCode"), 10, 64) // 0 where there is none
+		told.Notices = []suppression.Notice{{Event: e, Effect: effectOf(e.Type, code)}}
+	} else {
+		told.Foreign = 1
+	}
+	return told, nil
+}
+
+// verify returns the parameters of the address and the body, which Twilio has
+// signed.
+func (h *Hook) verify(query string, header http.Header, body []byte) (asked, form url.Values, err error) {
 	address := h.address
 	if query != "" {
 		address += "?" + query
@@ -49,19 +66,14 @@ func (h *Hook) Read(query string, header http.Header, body []byte) (told channel
 	asked, errQuery := url.ParseQuery(query)
 	form, errForm := url.ParseQuery(string(body))
 	if errQuery != nil || errForm != nil || asked.Has("bodySHA256") || repeated(form) || repeated(asked) {
-		return told, channels.ErrForged
+		return nil, nil, channels.ErrForged
 	}
 	// What is documented of the overrides leaves open whether they are signed.
 	signature := header.Get("X-Twilio-Signature")
 	if !h.validator.ValidateBody(address, body, signature) && !h.validator.ValidateBody(address+overrides, body, signature) {
-		return told, channels.ErrForged
+		return nil, nil, channels.ErrForged
 	}
-	if e, ours := h.event(asked, form); ours {
-		told.Events = []tracking.Event{e}
-	} else {
-		told.Foreign = 1
-	}
-	return told, nil
+	return asked, form, nil
 }
 
 // repeated reports whether a name has several values: one of them would not have

@@ -16,6 +16,7 @@ import (
 
 	"utskick/audience"
 	"utskick/channels"
+	"utskick/suppression"
 	"utskick/tracking"
 )
 
@@ -65,7 +66,7 @@ func TestHookReadsStatuses(t *testing.T) {
 		}
 		e := tracking.Event{Type: want, At: now, Group: 4711, Key: audience.Key{0: 0x0a, 15: 0xff},
 			Dedupe: "twilio-SM0123456789abcdef0123456789abcdef-" + status}
-		if diff := cmp.Diff(channels.Told{Events: []tracking.Event{e}}, told); diff != "" {
+		if diff := cmp.Diff(channels.Told{Notices: []suppression.Notice{{Event: e}}}, told); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", status, diff)
 		}
 	}
@@ -75,8 +76,38 @@ func TestHookReadsStatuses(t *testing.T) {
 			address += "?" + query
 		}
 		told, err := h.Read(query, signedBy(t, testToken, address, hookForm), []byte(hookForm))
-		if err != nil || told.Foreign != 1 || len(told.Events) != 0 {
+		if err != nil || told.Foreign != 1 || len(told.Notices) != 0 {
 			t.Errorf("%q: %+v, %v", query, told, err)
+		}
+	}
+}
+
+// TestHookEffects is the table of what follows from a code, for a message that
+// was taken. A code of one that was delivered, which should not be, has none.
+func TestHookEffects(t *testing.T) {
+	at := func(cause suppression.Cause, code string) suppression.Effect {
+		return suppression.Effect{Channel: audience.SMS, Cause: cause, Evidence: "twilio: " + code}
+	}
+	counts := at(suppression.Bounced, "30003")
+	counts.Counts = true
+	want := map[string]suppression.Effect{"21610": at(suppression.Stopped, "21610"), "30003": counts}
+	for _, code := range []string{"21211", "21265", "21614", "21635", "30005", "30006", "63003", "63024"} {
+		want[code] = at(suppression.Invalid, code)
+	}
+	for _, code := range []string{"30001", "30002", "30004", "30007", "30008", "21408", "21611", "21612", "63016", "63018", "63049", "", "0", "x", "99999", "-30003", "18446744073709581619"} {
+		want[code] = suppression.Effect{}
+	}
+	h := newHook(t)
+	for code, effect := range want {
+		for status, effect := range map[string]suppression.Effect{"undelivered": effect, "failed": effect, "delivered": {}, "sent": {}} {
+			form := strings.ReplaceAll(hookForm, "delivered", status) + "&ErrorCode=" + code
+			told, err := h.Read(hookQuery, signedBy(t, testToken, callback+"?"+hookQuery, form), []byte(form))
+			if err != nil || len(told.Notices) != 1 {
+				t.Fatalf("%s: %+v, %v", code, told, err)
+			}
+			if diff := cmp.Diff(effect, told.Notices[0].Effect); diff != "" {
+				t.Errorf("%s, %s (-want +got):\n%s", code, status, diff)
+			}
 		}
 	}
 }
@@ -114,7 +145,7 @@ func TestHookRefusesForgeries(t *testing.T) {
 		"a form that is none":   {hookQuery, genuine, "%"},
 		"a signature for empty": {hookQuery, empty, hookForm},
 	} {
-		if told, err := newHook(t).Read(c.query, c.header, []byte(c.form)); !errors.Is(err, channels.ErrForged) || len(told.Events) != 0 {
+		if told, err := newHook(t).Read(c.query, c.header, []byte(c.form)); !errors.Is(err, channels.ErrForged) || len(told.Notices) != 0 {
 			t.Errorf("%s: %+v, %v", name, told, err)
 		}
 	}

@@ -38,6 +38,7 @@ type message struct {
 	Status    string `json:"status"`
 	Created   string `json:"date_created"`
 	Updated   string `json:"date_updated"`
+	Error     any    `json:"error_code"` // a number, or null
 }
 
 // page is a page of the list. Next is null on the last one.
@@ -157,5 +158,7 @@ func (m message) sighting() (s channels.Sighting, err error) {
 	if err != nil || at.Before(created) || !channels.Plausible(at.Unix()) {
 		at = created
 	}
-	return channels.Sighting{ID: m.SID, Created: created.UTC(), Type: typeOf(status), At: at.UTC(), Dedupe: dedupe(m.SID, status)}, nil
+	code, _ := m.Error.(float64)
+	return channels.Sighting{ID: m.SID, Created: created.UTC(), Type: typeOf(status), At: at.UTC(), Dedupe: dedupe(m.SID, status),
+		Effect: effectOf(typeOf(status), int64(code))}, nil
 }

@@ -23,6 +23,11 @@ func openHooks(c config) (map[string]api.Hook, error) {
 			return nil, err
 		}
 		hooks["twilio/status"] = hook
+		inbound, err := twilio.NewInbound(c.TwilioToken, c.PublicURL+"/hooks/twilio/inbound", nil)
+		if err != nil {
+			return nil, err
+		}
+		hooks["twilio/inbound"] = inbound
 	}
 	return hooks, nil
 }

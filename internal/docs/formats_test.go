@@ -37,6 +37,14 @@ func (s *shelf) Record(context.Context, suppression.Wish) (suppression.Recorded,
 	return suppression.Recorded{}, nil
 }
 
+func (*shelf) TakeReply(context.Context, suppression.Reply) ([]suppression.InFlight, error) {
+	return nil, nil
+}
+
+func (*shelf) TakeNotices(context.Context, []suppression.Notice) ([]suppression.InFlight, error) {
+	return nil, nil
+}
+
 func (s *shelf) RecordAll(_ context.Context, wishes []suppression.Wish) ([]suppression.Recorded, error) {
 	return make([]suppression.Recorded, len(wishes)), nil
 }

@@ -125,6 +125,8 @@ func restores(t *testing.T, e Engine) {
 		{"the latest word on an entry stands", latestWord},
 		{"every process accepts a release once", acceptedOnce},
 		{"a journal cannot be written, and nothing is acknowledged", journalFull},
+		{"a notice that is not in the journal is not acknowledged", noticeJournalled},
+		{"a batch of notices is taken whole or not at all", noticesWhole},
 		{"a refused consent stays refused", refusedConsent},
 		{"damaged lines are told", damagedLines},
 		{"a memory of another database holds", otherIdentity},

@@ -282,3 +282,41 @@ func notMigrated(t *testing.T, e Engine) {
 		t.Errorf("a database that was not migrated: %v", err)
 	}
 }
+
+// retiring: a device that the app is gone from is not in the next audience, not
+// even when a file names it again, until that is lifted.
+func retiring(t *testing.T, e *Env) {
+	c := contact("a", "a@example.com")
+	c.Devices = []audience.Device{{Token: "one"}, {Token: "two"}}
+	e.save(c)
+	one := e.Keyer.Key(audience.KindPush, "one")
+	active := func() (tokens []string) {
+		t.Helper()
+		e.save(c)
+		got, err := e.Contact(e.ctx(), "a")
+		e.must(err)
+		for _, d := range got.Devices {
+			if d.Active {
+				tokens = append(tokens, d.Token)
+			}
+		}
+		return tokens
+	}
+	e.must1(e.Record(e.ctx(), suppression.Provider(e.Keyer.Key(audience.KindPush, "two"), audience.Push, suppression.PushOff, "test")))
+	gone := suppression.Provider(one, audience.Push, suppression.Unregistered, "test")
+	e.must1(e.Record(e.ctx(), gone))
+	if diff := cmp.Diff([]string{"two"}, active()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	e.library(audience.Push)
+	e.launch()
+	e.plan()
+	if r := e.report(audience.Push); r.Audience != 1 {
+		t.Errorf("the audience is %d", r.Audience)
+	}
+	gone.Entry.Active = false
+	e.must1(e.Record(e.ctx(), gone))
+	if diff := cmp.Diff([]string{"one", "two"}, active()); diff != "" {
+		t.Errorf("after it was lifted (-want +got):\n%s", diff)
+	}
+}

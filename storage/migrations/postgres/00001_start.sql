@@ -348,11 +348,31 @@ create table events (
     k       bytea,
     contact bigint,
     link    bigint,
+    counts  text, -- towards which cause, if several in a row suppress the address
     primary key (day, dedupe)
 ) partition by range (day);
 create table events_rest partition of events default;
 create index events_run on events (run, channel, type);
 create index events_k on events (k) where k is not null;
+
+-- What people answered. The words and the address are kept until customer service
+-- has dealt with them; of what is clear they never are.
+create table inbound (
+    id         bigint generated always as identity primary key,
+    message    text   not null unique, -- by which it is known when it comes again
+    at         bigint not null,
+    channel    text   not null,
+    k          bytea   not null,
+    contact    bigint,
+    sender     text   not null, -- name of the record; empty: not known
+    meaning    text   not null,
+    address    text   not null,
+    words      text   not null,
+    done       integer not null,
+    handled_at bigint not null default 0,
+    handled_by text   not null default ''
+);
+create index inbound_done on inbound (done, id);
 
 create table audit (
     id     bigint generated always as identity primary key,
