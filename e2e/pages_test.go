@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -43,12 +44,12 @@ func TestEveryChoiceIsHeeded(t *testing.T) {
 	w := newWorld(t, map[string]string{"UTSKICK_EMAIL": "outbox", "UTSKICK_SMS": "outbox", "UTSKICK_PUSH": "outbox"})
 	choices := []string{"kind", "email", "sms", "push", "post", "phone", "marketing", "everything", "pause30", "pause90", "profiling", "ads", "opens", "undone", "none"}
 	var b strings.Builder
-	b.WriteString("external_id,email,phone,push_token,locale,tier,points,city,basis,basis_evidence,consent.open_tracking,consent.ad_tracking\n")
+	b.WriteString("external_id,email,phone,push_token,locale,tier,points,city,basis,basis_evidence\n")
 	for i, c := range choices {
-		fmt.Fprintf(&b, "%s,%s@example.com,+467017406%02d,token-%s,sv-SE,guld,10,Umeå,consent,form,yes,yes\n", c, c, 5+i, c)
+		fmt.Fprintf(&b, "%s,%s@example.com,+467017406%02d,token-%s,sv-SE,guld,10,Umeå,consent,form\n", c, c, 5+i, c)
 	}
 	w.must("contacts", "import", w.file("contacts.csv", b.String()))
-	w.must("senders", "save", w.example(examples.Sender))
+	w.must("senders", "save", w.alwaysTracking())
 	for _, name := range []string{examples.EmailTemplate, examples.SMSTemplate, examples.PushTemplate} {
 		w.must("templates", "save", w.example(name))
 	}
@@ -119,6 +120,20 @@ func TestEveryChoiceIsHeeded(t *testing.T) {
 			t.Errorf("%s: a pixel: %v", m.To, tracked)
 		}
 	}
+}
+
+// alwaysTracking is the example's sender, tracking whoever has not refused.
+func (w *world) alwaysTracking() string {
+	w.t.Helper()
+	content, err := fs.ReadFile(examples.Files, examples.Sender)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	changed := strings.Replace(string(content), `"open_tracking": "consent"`, `"open_tracking": "always"`, 1)
+	if changed == string(content) {
+		w.t.Fatal("the example's sender does not track by consent")
+	}
+	return w.file("sender.json", changed)
 }
 
 // wantHistory wants the history of a contact to say that a message was sent, or
