@@ -34,6 +34,7 @@ type memory struct {
 	entries   []suppression.Entry
 	wishes    []suppression.Wish
 	events    map[string]tracking.Event
+	order     []string // of their coming
 	senders   map[string]templates.Sender
 	templates map[string]templates.Template
 	targets   []string // of the template saved last
@@ -429,6 +430,9 @@ func (m *memory) AppendEvent(_ context.Context, e tracking.Event) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.down == nil {
+		if _, known := m.events[e.Dedupe]; !known {
+			m.order = append(m.order, e.Dedupe)
+		}
 		m.events[e.Dedupe] = e
 	}
 	return m.down
@@ -511,8 +515,8 @@ func (m *memory) happened() []tracking.Event {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var out []tracking.Event
-	for _, e := range m.events {
-		out = append(out, e)
+	for _, dedupe := range m.order {
+		out = append(out, m.events[dedupe])
 	}
 	return out
 }

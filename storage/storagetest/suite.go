@@ -63,6 +63,8 @@ func Run(t *testing.T, e Engine) {
 		{"cancelling skips the rest", cancelling},
 		{"a campaign is launched once", launchOnce},
 		{"events are counted once", eventsOnce},
+		{"opens and clicks are told from machines'", machinesAreTold},
+		{"who made a request is forgotten after some days", requestersAreForgotten},
 		{"an event and a settlement at the same moment leave nobody in doubt", evidenceMeanwhile},
 		{"doubt is final after 72 hours", doubtIsFinal},
 		{"a look-up resolves doubt, or asks again", lookingUp},
