@@ -22,6 +22,7 @@ require (
 	github.com/sendgrid/sendgrid-go v3.16.1+incompatible
 	github.com/tidwall/gjson v1.20.1
 	github.com/twilio/twilio-go v1.31.0
+	github.com/x-way/crawlerdetect v0.2.24
 	go.uber.org/goleak v1.3.0
 	golang.org/x/net v0.62.0
 	golang.org/x/oauth2 v0.37.0

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -44,6 +45,8 @@ type Config struct {
 	Secret    []byte // signs sessions; at least 32 bytes, the same in every process
 	Region    string // two-letter country of phone numbers without a country code
 	PublicURL string // web address of the public site, as it stands in messages
+	// Proxies are those whose word is taken for where a request comes from.
+	Proxies []netip.Prefix
 	// OperatorURL is the web address of the operator site where a proxy stands
 	// before it. Empty: browsers come straight to the listener.
 	OperatorURL string

@@ -35,6 +35,7 @@ type memory struct {
 	wishes     []suppression.Wish
 	revised    []string // visits
 	events     map[string]tracking.Event
+	order      []string // of their coming
 	senders    map[string]templates.Sender
 	templates  map[string]templates.Template
 	targets    []string // of the template saved last
@@ -503,6 +504,9 @@ func (m *memory) AppendEvent(_ context.Context, e tracking.Event) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.down == nil {
+		if _, known := m.events[e.Dedupe]; !known {
+			m.order = append(m.order, e.Dedupe)
+		}
 		m.events[e.Dedupe] = e
 	}
 	return m.down
@@ -585,8 +589,8 @@ func (m *memory) happened() []tracking.Event {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var out []tracking.Event
-	for _, e := range m.events {
-		out = append(out, e)
+	for _, dedupe := range m.order {
+		out = append(out, m.events[dedupe])
 	}
 	return out
 }

@@ -132,10 +132,23 @@ type causeLine struct {
 
 func causeLines(channels []dispatcher.ChannelReport) (lines []causeLine) {
 	for _, ch := range channels {
-		for _, code := range slices.Sorted(maps.Keys(ch.Causes)) {
-			for _, cause := range slices.Sorted(maps.Keys(ch.Causes[code])) {
-				lines = append(lines, causeLine{string(ch.Channel), code, cause, ch.Causes[code][cause]})
-			}
+		lines = append(lines, linesOf(ch.Channel, ch.Causes)...)
+	}
+	return lines
+}
+
+// machineLines are the same of events and why they are machines'.
+func machineLines(channels []dispatcher.ChannelReport) (lines []causeLine) {
+	for _, ch := range channels {
+		lines = append(lines, linesOf(ch.Channel, ch.Machines)...)
+	}
+	return lines
+}
+
+func linesOf(channel audience.Channel, counts map[string]map[string]int64) (lines []causeLine) {
+	for _, code := range slices.Sorted(maps.Keys(counts)) {
+		for _, cause := range slices.Sorted(maps.Keys(counts[code])) {
+			lines = append(lines, causeLine{string(channel), code, cause, counts[code][cause]})
 		}
 	}
 	return lines
@@ -157,8 +170,8 @@ func (o *operator) showCampaign(w http.ResponseWriter, r *http.Request) {
 	o.pages.write(w, http.StatusOK, "campaign", struct {
 		frame
 		campaignLine
-		Causes []causeLine
-	}{f, line, causeLines(line.Channels)})
+		Causes, Machines []causeLine
+	}{f, line, causeLines(line.Channels), machineLines(line.Channels)})
 }
 
 // act does what a button says and goes back to the campaign.

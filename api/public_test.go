@@ -125,7 +125,7 @@ func TestLookingChangesNothing(t *testing.T) {
 			}
 		}
 	}
-	for _, method := range []string{http.MethodHead, http.MethodOptions, http.MethodPost} {
+	for _, method := range []string{http.MethodOptions, http.MethodPost} {
 		s.visit(method, "/o/"+s.token(tracking.Open, 1, 0, anna)+".gif", "")
 		s.visit(method, "/c/"+s.token(tracking.Click, 1, 1, anna), "")
 	}
@@ -199,6 +199,7 @@ func TestBadTokensAreAllAlike(t *testing.T) {
 		}
 		if c.purpose == tracking.Click {
 			tokens["an unknown link"] = s.token(tracking.Click, 1, 77, anna)
+			tokens["bait of nobody"] = s.token(tracking.Bait, 1, 0, audience.Key{})
 			tokens["no link"] = s.token(tracking.Click, 1, 0, anna)
 			tokens["a target that is no web address"] = s.token(tracking.Click, 1, 2, anna)
 			tokens["a target without a host"] = s.token(tracking.Click, 1, 3, anna)
@@ -321,7 +322,7 @@ func TestOpens(t *testing.T) {
 	path := "/o/" + s.token(tracking.Open, 1, 0, anna) + ".gif"
 	open := func() {
 		t.Helper()
-		a := s.visit(http.MethodGet, path, "")
+		a := s.visit(http.MethodGet, path, "", "User-Agent", browser)
 		a.want(t, http.StatusOK)
 		if img, err := gif.Decode(strings.NewReader(a.body)); err != nil || img.Bounds().Dx() != 1 || a.header.Get("Content-Type") != "image/gif" {
 			t.Errorf("the pixel: %v", err)
@@ -352,7 +353,7 @@ func TestClicks(t *testing.T) {
 	personal, anonymous := "/c/"+s.token(tracking.Click, 1, 1, anna), "/c/"+s.token(tracking.Click, 1, 1, audience.Key{})
 	click := func(method, path string, want int) {
 		t.Helper()
-		a := s.visit(method, path, "")
+		a := s.visit(method, path, "", "User-Agent", browser)
 		a.want(t, http.StatusFound)
 		if got := a.header.Get("Location"); got != "https://example.com/h%C3%B6st?a=1&b=<2>" || a.body != "" {
 			t.Errorf("a click leads to %q, %q", got, a.body)
@@ -361,14 +362,17 @@ func TestClicks(t *testing.T) {
 			t.Errorf("%s %s: %d events, want %d", method, path, got, want)
 		}
 	}
-	click(http.MethodHead, personal, 0)
-	click(http.MethodGet, personal, 1)
-	click(http.MethodGet, personal, 1) // the same second
-	s.now = s.now.Add(time.Second)
+	click(http.MethodHead, personal, 1)
 	click(http.MethodGet, personal, 2)
-	click(http.MethodGet, anonymous, 3)
+	click(http.MethodGet, personal, 2) // the same second
+	s.now = s.now.Add(time.Second)
+	click(http.MethodGet, personal, 3)
 	click(http.MethodGet, anonymous, 4)
-	for _, e := range s.store.happened() {
+	click(http.MethodGet, anonymous, 5)
+	for i, e := range s.store.happened() {
+		if i == 0 == (e.Machine == "") || e.Key.IsZero() != (e.Requester == 0) || e.Agent != tracking.Computer {
+			t.Errorf("event %d is by %q, %q, %d", i, e.Machine, e.Agent, e.Requester)
+		}
 		if e.Type != tracking.Clicks || e.Link != 1 || e.Group != 1 || (e.Key != anna && !e.Key.IsZero()) {
 			t.Errorf("event %+v", e)
 		}

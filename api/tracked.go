@@ -26,12 +26,13 @@ func (p *public) opened(w http.ResponseWriter, r *http.Request, text string) {
 	}
 	text = strings.TrimSuffix(text, ".gif")
 	token, err := p.c.Signer.Parse(tracking.Open, text)
-	if err == nil && !token.Key.IsZero() && r.Method == http.MethodGet {
+	if err == nil && !token.Key.IsZero() {
 		now := p.c.Now()
 		// A mail program that fetches the picture again at once has not opened
 		// the mail again: one open a minute counts.
 		e := tracking.Event{Type: tracking.Opens, At: now, Group: token.Group, Key: token.Key,
 			Dedupe: fmt.Sprintf("o-%s-%d", digest(text), now.Unix()/60)}
+		p.describe(&e, r)
 		if err := p.c.Intake.AppendEvent(r.Context(), e); err != nil {
 			p.eventLost(w, e, err)
 			return
@@ -50,7 +51,7 @@ func (p *public) clicked(w http.ResponseWriter, r *http.Request, text string) {
 	}
 	token, err := p.c.Signer.Parse(tracking.Click, text)
 	if err != nil {
-		p.notFound(w, r)
+		p.tookBait(w, r, text)
 		return
 	}
 	target, err := p.targets.get(r.Context(), token.Link)
@@ -63,12 +64,11 @@ func (p *public) clicked(w http.ResponseWriter, r *http.Request, text string) {
 		p.unavailable(w, r)
 		return
 	}
-	if r.Method == http.MethodGet {
-		e := p.click(token, text)
-		if err := p.c.Intake.AppendEvent(r.Context(), e); err != nil {
-			p.eventLost(w, e, err)
-			return
-		}
+	e := p.click(token, text)
+	p.describe(&e, r)
+	if err := p.c.Intake.AppendEvent(r.Context(), e); err != nil {
+		p.eventLost(w, e, err)
+		return
 	}
 	w.Header().Set("Location", inASCII(target))
 	w.WriteHeader(http.StatusFound)
@@ -85,6 +85,28 @@ func (p *public) click(token tracking.Token, text string) tracking.Event {
 		e.Dedupe = "c-" + rand.Text()
 	}
 	return e
+}
+
+// bait is what stands where the link leads that no person sees.
+const bait = "Den här länken är till för program. Ingenting har hänt.\nThis link is meant for programs. Nothing has happened.\n"
+
+// tookBait records that somebody followed the link that no person sees, which
+// gives away what else it asks for of the message.
+func (p *public) tookBait(w http.ResponseWriter, r *http.Request, text string) {
+	token, err := p.c.Signer.Parse(tracking.Bait, text)
+	if err != nil || token.Key.IsZero() {
+		p.notFound(w, r)
+		return
+	}
+	e := p.click(token, text)
+	p.describe(&e, r)
+	e.Machine = tracking.Honeypot
+	if err := p.c.Intake.AppendEvent(r.Context(), e); err != nil {
+		p.eventLost(w, e, err)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write([]byte(bait)) // the client went away
 }
 
 func (p *public) eventLost(w http.ResponseWriter, e tracking.Event, err error) {

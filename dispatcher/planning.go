@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"utskick/suppression"
@@ -33,6 +34,8 @@ type Planning interface {
 	// Sweep declares the members of a claim in doubt, if it still stands at
 	// this fence, and lets the rest of its batch go on under a new one.
 	Sweep(ctx context.Context, c Calling) error
+	// ForgetRequesters removes from old events who made them.
+	ForgetRequesters(ctx context.Context) (forgotten int, err error)
 }
 
 // SweepAfter is how long this process must have watched a claim stand still
@@ -47,7 +50,11 @@ type Keeper struct {
 	store   Planning
 	clock   suppression.Clock
 	watched map[int64]watch
+	forget  suppression.Instant // when requesters are to be forgotten next
 }
+
+// forgetEvery is how often requesters are forgotten.
+const forgetEvery = time.Hour
 
 type watch struct {
 	fence, beat int64
@@ -77,7 +84,17 @@ func (k *Keeper) Round(ctx context.Context) (changed bool, err error) {
 		return started > 0, err
 	}
 	ended, err := k.store.FinishRuns(ctx)
-	return started+swept+ended > 0, err
+	return started+swept+ended > 0, errors.Join(err, k.forgetRequesters(ctx))
+}
+
+func (k *Keeper) forgetRequesters(ctx context.Context) error {
+	now := k.clock()
+	if now < k.forget {
+		return nil
+	}
+	k.forget = now.Add(forgetEvery)
+	_, err := k.store.ForgetRequesters(ctx)
+	return err
 }
 
 // sweep compares the claims with what this process has itself seen of them.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"utskick/audience"
+	"utskick/tracking"
 )
 
 // Report tells what became of everybody in the audience of a run.
@@ -45,16 +46,46 @@ type ChannelReport struct {
 	Causes map[string]map[string]int64 `json:"causes"`
 
 	// What happened to the messages afterwards, in persons; clicks that name no
-	// person are counted each.
+	// person are counted each. OpenedByMachines are those of whom nothing but
+	// machines' opens is known: nobody is in Opened, too. So with clicks.
 	Delivered    int64 `json:"delivered"`
 	Bounced      int64 `json:"bounced"`
 	Complained   int64 `json:"complained"`
 	Opened       int64 `json:"opened"`
 	Clicked      int64 `json:"clicked"`
 	Unsubscribed int64 `json:"unsubscribed"`
+
+	OpenedByMachines  int64 `json:"opened_by_machines"`
+	ClickedByMachines int64 `json:"clicked_by_machines"`
+	// Machines counts, by type of event and reason, the persons with an event that
+	// is a machine's, whether or not they opened or clicked themselves.
+	Machines map[string]map[string]int64 `json:"machines,omitempty"`
 	// Events counts the persons of every type of event, those without a field of
-	// their own included.
+	// their own included, and machines' events, too.
 	Events map[string]int64 `json:"events,omitempty"`
+}
+
+// Count adds how many persons have an event of a type: people, and those of whom
+// machines' events alone are known.
+func (c *ChannelReport) Count(t tracking.EventType, people, machines int64) {
+	if c.Events == nil {
+		c.Events = map[string]int64{}
+	}
+	c.Events[string(t)] = people + machines
+	switch t {
+	case tracking.Delivered:
+		c.Delivered = people
+	case tracking.Bounced:
+		c.Bounced = people
+	case tracking.Complained:
+		c.Complained = people
+	case tracking.Opens:
+		c.Opened, c.OpenedByMachines = people, machines
+	case tracking.Clicks:
+		c.Clicked, c.ClickedByMachines = people, machines
+	case tracking.Unsubscribes:
+		c.Unsubscribed = people
+	}
 }
 
 // ChannelHold says why nothing is sent by a channel.

@@ -519,14 +519,19 @@ func TestOneRecipientProvidersTakeSmallChunks(t *testing.T) {
 // claims is a fake of the planning store with one claim.
 type claims struct {
 	dispatcher.Planning
-	now   []dispatcher.Calling
-	swept []int64
+	now       []dispatcher.Calling
+	swept     []int64
+	forgotten int
 }
 
 func (c *claims) NoteLapses(context.Context) error                             { return nil }
 func (c *claims) StartDueRuns(context.Context) (int, error)                    { return 0, nil }
 func (c *claims) FinishRuns(context.Context) (int, error)                      { return 0, nil }
 func (c *claims) CallingBatches(context.Context) ([]dispatcher.Calling, error) { return c.now, nil }
+func (c *claims) ForgetRequesters(context.Context) (int, error) {
+	c.forgotten++
+	return 0, nil
+}
 func (c *claims) Sweep(_ context.Context, x dispatcher.Calling) error {
 	c.swept = append(c.swept, x.Batch)
 	return nil
@@ -557,5 +562,17 @@ func TestSweepWaitsUntilThisProcessHasWatched(t *testing.T) {
 	round(dispatcher.SweepAfter)
 	if diff := cmp.Diff([]int64{1, 2, 3}, c.swept[:3]); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestRequestersAreForgottenEveryHour(t *testing.T) {
+	at := suppression.Instant(time.Hour)
+	c := &claims{}
+	k := dispatcher.NewKeeper(c, func() suppression.Instant { return at })
+	for i, want := range []int{1, 1, 2, 2} {
+		if _, err := k.Round(t.Context()); err != nil || c.forgotten != want {
+			t.Errorf("round %d: %d times, %v", i, c.forgotten, err)
+		}
+		at = at.Add(30*time.Minute + 1)
 	}
 }

@@ -86,10 +86,13 @@ func TestServeCutOffFromTheDatabase(t *testing.T) {
 		t.Errorf("%d were spared; %+v", spared, c)
 	}
 	var first struct {
-		Channels []struct{ Unsubscribed, Clicked int64 }
+		Channels []struct {
+			Unsubscribed, Clicked int64
+			ByMachines            int64 `json:"clicked_by_machines"`
+		}
 	}
 	decode(t, w.must("campaigns", "report", "first", "--json"), &first)
-	if got := first.Channels[0]; got.Unsubscribed != int64(len(acknowledged)) || got.Clicked != 1 {
+	if got := first.Channels[0]; got.Unsubscribed != int64(len(acknowledged)) || got.Clicked+got.ByMachines != 1 {
 		t.Errorf("the first campaign counts %+v, %d objected and one clicked", got, len(acknowledged))
 	}
 }

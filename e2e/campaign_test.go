@@ -137,7 +137,8 @@ func (w *world) wantAudited(p *process) {
 }
 
 // TestOpensAndClicks follows a contact who consents to open tracking and one
-// who does not.
+// who does not. Nobody clicks within seconds of the sending but a machine, which
+// is what this test is.
 func TestOpensAndClicks(t *testing.T) {
 	w := newWorld(t, outboxOnly)
 	w.prepare(4)
@@ -163,15 +164,16 @@ func TestOpensAndClicks(t *testing.T) {
 	}
 	get(t, p.at(clickLink.FindString(other.HTML)))
 	before := w.report("first").Channels[0]
-	if before.Opened != 1 || before.Clicked != 2 {
-		t.Errorf("report: opened %d, want 1; clicked %d, want one person and one without", before.Opened, before.Clicked)
+	if before.Opened != 1 || before.Clicked+before.ClickedByMachines != 2 || before.Clicked < 1 {
+		t.Errorf("report: opened %d, want 1; clicked %d, and %d by machines, want one person and one without", before.Opened, before.Clicked, before.ClickedByMachines)
 	}
+	scanned(t, w, p, consenting.HTML)
 	forged(t, p, pixel, click)
-	if after := w.report("first").Channels[0]; after.Opened != before.Opened || after.Clicked != before.Clicked {
+	if after := w.report("first").Channels[0]; after.Events["open"] != before.Events["open"] || after.Events["click"] != before.Events["click"] {
 		t.Errorf("a forged token counted: %+v", after)
 	}
 	_, history := ask(t, http.MethodGet, p.operator+"/v1/contacts/c0/history", key, "", "")
-	if strings.Count(history, `"open"`) != 1 || strings.Count(history, `"click"`) != 1 {
+	if strings.Count(history, `"open"`) != 1 || !strings.Contains(history, `"machine":"honeypot"`) || !strings.Contains(history, `"agent":"computer"`) {
 		t.Errorf("history of the consenting contact: %s", history)
 	}
 	_, history = ask(t, http.MethodGet, p.operator+"/v1/contacts/c1/history", key, "", "")
@@ -202,5 +204,26 @@ func forged(t *testing.T, p *process, pixel, click string) {
 				t.Errorf("%s: a bad token is answered otherwise than the others: %s", route.prefix, res.Status)
 			}
 		}
+	}
+}
+
+// scanned follows every link in a message, as a scanner does that looks like a
+// browser: it is given away by the link that no person sees, and so is what it did
+// before.
+func scanned(t *testing.T, w *world, p *process, html string) {
+	t.Helper()
+	links := clickLink.FindAllString(html, -1)
+	if bait := links[len(links)-1]; !strings.Contains(html, `<a href="`+bait+`" style="display:none" aria-hidden="true" tabindex="-1"></a>`) {
+		t.Fatalf("the last link is %s", bait)
+	}
+	for _, link := range links {
+		get(t, p.at(link))
+	}
+	c := w.report("first").Channels[0]
+	if c.Opened != 0 || c.OpenedByMachines != 1 || c.Clicked != 1 || c.ClickedByMachines != 1 || len(c.Machines["open"]) != 1 || c.Machines["click"]["honeypot"] != 1 {
+		t.Errorf("after a scanner: %+v", c)
+	}
+	if out := w.must("campaigns", "report", "first"); !strings.Contains(out, "email: machines alone opened 1 and clicked 1 of these messages") {
+		t.Errorf("the report says\n%s", out)
 	}
 }

@@ -256,7 +256,10 @@ func (w *world) key() string {
 // client asks without following redirects.
 var client = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, Timeout: patience}
 
-// ask makes a request and returns its answer with the body read.
+// browser is what a person's program says of itself.
+const browser = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"
+
+// ask makes a request, as a browser does, and returns its answer with the body read.
 func ask(t *testing.T, method, url, key, contentType, body string) (*http.Response, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
@@ -269,6 +272,7 @@ func ask(t *testing.T, method, url, key, contentType, body string) (*http.Respon
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
 	}
+	req.Header.Set("User-Agent", browser)
 	res, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)

@@ -83,6 +83,9 @@ func (s *Store) insertEvents(ctx context.Context, tx *sql.Tx, events []tracking.
 			return fmt.Errorf("write events: %w", err)
 		}
 	}
+	if err := s.markMachines(ctx, tx, events); err != nil {
+		return fmt.Errorf("tell opens and clicks from machines': %w", err)
+	}
 	return s.resolveBy(ctx, tx, said)
 }
 
@@ -94,19 +97,22 @@ func (s *Store) insertPart(ctx context.Context, tx *sql.Tx, events []tracking.Ev
 	towards := make([]string, n)
 	days, ats, groups, links := make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n)
 	dedupes, types, ks := make([]string, n), make([]string, n), make([]audience.Key, n)
+	machines, agents, requesters := make([]string, n), make([]string, n), make([]int64, n)
 	for i, e := range events {
 		ats[i] = millisOf(e.At)
 		days[i] = ats[i] / millisADay
 		dedupes[i], types[i], groups[i], ks[i], links[i] = e.Dedupe, string(e.Type), e.Group, e.Key, e.Link
 		towards[i] = string(counts[e.Dedupe])
+		machines[i], agents[i], requesters[i] = string(e.Machine), string(e.Agent), int64(e.Requester)
 	}
 	q := s.query()
-	text := fmt.Sprintf(`insert into events (day, dedupe, at, type, run, grp, channel, k, contact, link, counts)
+	text := fmt.Sprintf(`insert into events (day, dedupe, at, type, run, grp, channel, k, contact, link, counts, machine, agent, requester)
 		select u.day, u.dedupe, u.at, u.type, g.run, g.id, g.channel, u.k,
-		(select m.contact from members m where m.grp = g.id and m.k = u.k), nullif(u.link, 0), nullif(u.counts, '')
+		(select m.contact from members m where m.grp = g.id and m.k = u.k), nullif(u.link, 0), nullif(u.counts, ''), u.machine, u.agent, nullif(u.requester, 0)
 		from %s join groups g on g.id = u.grp where true order by u.day, u.dedupe on conflict (day, dedupe) do nothing`,
 		q.table("u", ints("day", days), texts("dedupe", dedupes), ints("at", ats), texts("type", types),
-			ints("grp", groups), keys("k", ks), ints("link", links), texts("counts", towards)))
+			ints("grp", groups), keys("k", ks), ints("link", links), texts("counts", towards),
+			texts("machine", machines), texts("agent", agents), ints("requester", requesters)))
 	_, err := tx.ExecContext(ctx, text, q.args...)
 	return err
 }

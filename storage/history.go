@@ -83,12 +83,12 @@ func (s *Store) communications(ctx context.Context, contact int64, ks []audience
 
 func (s *Store) addEvents(ctx context.Context, ks []audience.Key, all []dispatcher.Communication, places map[place]int) error {
 	q := s.query()
-	text := fmt.Sprintf(`select e.grp, e.k, e.type, e.at, coalesce(e.link, 0), coalesce(l.target, '') from %s join events e on e.k = u.k
+	text := fmt.Sprintf(`select e.grp, e.k, e.type, e.at, coalesce(e.link, 0), coalesce(l.target, ''), e.machine, e.agent from %s join events e on e.k = u.k
 		left join links l on l.id = e.link order by e.at`, q.table("u", keys("k", ks)))
 	return each(ctx, s.read, text, q.args, func(rows *sql.Rows) error {
 		var e tracking.Event
 		var at int64
-		if err := rows.Scan(&e.Group, &e.Key, &e.Type, &at, &e.Link, &e.Target); err != nil {
+		if err := rows.Scan(&e.Group, &e.Key, &e.Type, &at, &e.Link, &e.Target, &e.Machine, &e.Agent); err != nil {
 			return err
 		}
 		e.At = timeOf(at)

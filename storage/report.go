@@ -145,37 +145,54 @@ func reportCauses(ctx context.Context, tx *sql.Tx, run int64, at map[audience.Ch
 	})
 }
 
+// reportEvents counts persons. One of whom a machine's opens alone are known is
+// counted apart from those who opened; so with clicks, of which those without a
+// person are counted each.
 func reportEvents(ctx context.Context, tx *sql.Tx, run int64, at map[audience.Channel]*dispatcher.ChannelReport) error {
 	// Persons are hashed, not sorted: there may be millions of them.
-	const text = `select channel, type, sum(n) from (
-			select channel, type, case when k is null then count(*) else 1 end as n from events where run = $1 group by channel, type, k
+	const text = `select channel, type, sum(people), sum(machines) from (
+			select channel, type,
+				case when k is null then sum(case when machine = '' then 1 else 0 end) else max(case when machine = '' then 1 else 0 end) end as people,
+				case when k is null then sum(case when machine = '' then 0 else 1 end) else min(case when machine = '' then 0 else 1 end) end as machines
+			from events where run = $1 group by channel, type, k
 		) persons group by channel, type`
-	return each(ctx, tx, text, []any{run}, func(rows *sql.Rows) error {
+	err := each(ctx, tx, text, []any{run}, func(rows *sql.Rows) error {
 		var ch audience.Channel
 		var kind tracking.EventType
+		var people, machines int64
+		if err := rows.Scan(&ch, &kind, &people, &machines); err != nil {
+			return err
+		}
+		at[ch].Count(kind, people, machines)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return reportMachines(ctx, tx, run, at)
+}
+
+// reportMachines counts, by reason, the persons with an event that is a machine's.
+func reportMachines(ctx context.Context, tx *sql.Tx, run int64, at map[audience.Channel]*dispatcher.ChannelReport) error {
+	const text = `select channel, type, machine, sum(n) from (
+			select channel, type, machine, case when k is null then count(*) else 1 end as n
+			from events where run = $1 and machine <> '' group by channel, type, machine, k
+		) persons group by channel, type, machine`
+	return each(ctx, tx, text, []any{run}, func(rows *sql.Rows) error {
+		var ch audience.Channel
+		var kind, machine string
 		var n int64
-		if err := rows.Scan(&ch, &kind, &n); err != nil {
+		if err := rows.Scan(&ch, &kind, &machine, &n); err != nil {
 			return err
 		}
 		c := at[ch]
-		if c.Events == nil {
-			c.Events = map[string]int64{}
+		if c.Machines == nil {
+			c.Machines = map[string]map[string]int64{}
 		}
-		c.Events[string(kind)] = n
-		switch kind {
-		case tracking.Delivered:
-			c.Delivered = n
-		case tracking.Bounced:
-			c.Bounced = n
-		case tracking.Complained:
-			c.Complained = n
-		case tracking.Opens:
-			c.Opened = n
-		case tracking.Clicks:
-			c.Clicked = n
-		case tracking.Unsubscribes:
-			c.Unsubscribed = n
+		if c.Machines[kind] == nil {
+			c.Machines[kind] = map[string]int64{}
 		}
+		c.Machines[kind][machine] = n
 		return nil
 	})
 }

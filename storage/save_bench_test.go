@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"utskick/audience"
+	"utskick/internal/testserver"
 	"utskick/storage"
 	"utskick/storage/storagetest"
 )
@@ -28,4 +29,18 @@ func BenchmarkSaveContacts(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "contacts/s")
+}
+
+// BenchmarkEvents is what opens and clicks cost.
+func BenchmarkEvents(b *testing.B) {
+	b.Run("sqlite", func(b *testing.B) {
+		storagetest.BenchEvents(b, storagetest.Engine{Name: "sqlite", Config: func(t testing.TB) storage.Config { return storage.Config{DataDir: t.TempDir()} }})
+	})
+	b.Run("postgres", func(b *testing.B) {
+		url, ok := testserver.Postgres(b)
+		if !ok {
+			return // no Postgres on this machine; see testserver
+		}
+		storagetest.BenchEvents(b, storagetest.Engine{Name: "postgres", Config: func(testing.TB) storage.Config { return storage.Config{URL: url} }})
+	})
 }

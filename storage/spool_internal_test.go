@@ -35,7 +35,8 @@ func keptWish(n byte) suppression.Kept {
 }
 
 func keptClick(dedupe string) suppression.Kept {
-	return suppression.Kept{Event: &tracking.Event{Type: tracking.Clicks, At: told, Group: 12, Key: audience.Key{9}, Link: 3, Dedupe: dedupe}}
+	return suppression.Kept{Event: &tracking.Event{Type: tracking.Clicks, At: told, Group: 12, Key: audience.Key{9}, Link: 3, Dedupe: dedupe,
+		Machine: tracking.Head, Agent: tracking.Phone, Requester: 1<<48 - 1}}
 }
 
 func drain(t *testing.T, s *Spool) (all []suppression.Kept) {

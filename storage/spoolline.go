@@ -26,6 +26,10 @@ type spoolLine struct {
 	Type tracking.EventType `json:"type,omitempty"`
 	Key  string             `json:"k,omitempty"`
 	Link int64              `json:"link,omitempty"`
+
+	Machine   tracking.Machine   `json:"machine,omitempty"`
+	Agent     tracking.Agent     `json:"agent,omitempty"`
+	Requester tracking.Requester `json:"from,omitempty"`
 }
 
 // appendKept appends the line of a record, sealed and with its line break.
@@ -36,7 +40,8 @@ func appendKept(dst []byte, k suppression.Kept) ([]byte, error) {
 		l = spoolLine{Wish: &entry, Person: w.Person, Group: w.Group, At: millisOf(w.At), Mark: w.Mark, Visit: w.Visit}
 	} else {
 		e := k.Event
-		l = spoolLine{Type: e.Type, Group: e.Group, At: millisOf(e.At), Mark: e.Dedupe, Link: e.Link}
+		l = spoolLine{Type: e.Type, Group: e.Group, At: millisOf(e.At), Mark: e.Dedupe, Link: e.Link,
+			Machine: e.Machine, Agent: e.Agent, Requester: e.Requester}
 		if !e.Key.IsZero() {
 			l.Key = e.Key.String()
 		}
@@ -76,7 +81,8 @@ func parseKept(line []byte) (k suppression.Kept, err error) {
 }
 
 func (l spoolLine) event() (k suppression.Kept, err error) {
-	e := tracking.Event{Type: l.Type, At: timeOf(l.At), Group: l.Group, Link: l.Link, Dedupe: l.Mark}
+	e := tracking.Event{Type: l.Type, At: timeOf(l.At), Group: l.Group, Link: l.Link, Dedupe: l.Mark,
+		Machine: l.Machine, Agent: l.Agent, Requester: l.Requester}
 	if l.Key != "" {
 		if e.Key, err = audience.ParseKey(l.Key); err != nil {
 			return k, errDamaged

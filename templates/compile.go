@@ -194,6 +194,8 @@ func (c *compiler) preferences(dst []byte, r *row) []byte {
 	return c.options.Signer.Append(dst, tracking.Token{Purpose: tracking.Preferences, Group: r.group, Key: r.key})
 }
 
+// pixel adds the picture that counts an open, and the link that no person sees:
+// whoever follows it reads the source, as scanners of mail do.
 func (c *compiler) pixel(dst []byte, r *row) []byte {
 	if !r.tracked {
 		return dst
@@ -201,7 +203,10 @@ func (c *compiler) pixel(dst []byte, r *row) []byte {
 	dst = append(append(dst, `<img src="`...), c.options.PublicURL...)
 	dst = append(dst, "/o/"...)
 	dst = c.options.Signer.Append(dst, tracking.Token{Purpose: tracking.Open, Group: r.group, Key: r.key})
-	return append(dst, `.gif" width="1" height="1" alt="">`...)
+	dst = append(dst, `.gif" width="1" height="1" alt=""><a href="`...)
+	dst = append(append(dst, c.options.PublicURL...), "/c/"...)
+	dst = c.options.Signer.Append(dst, tracking.Token{Purpose: tracking.Bait, Group: r.group, Key: r.key})
+	return append(dst, `" style="display:none" aria-hidden="true" tabindex="-1"></a>`...)
 }
 
 func (c *compiler) senderField(name string) string {

@@ -61,6 +61,11 @@ type Event struct {
 	Link   int64        `json:"link,omitempty"`
 	Target string       `json:"target,omitempty"` // of the link, when read back
 	Dedupe string       `json:"-"`
+
+	// Of opens and clicks: whether a machine made them, and by what they came.
+	Machine   Machine   `json:"machine,omitempty" doc:"Why it is taken for a machine's; absent: for a person's"`
+	Agent     Agent     `json:"agent,omitempty" doc:"phone, tablet, computer, mail_service, program or unknown"`
+	Requester Requester `json:"-"`
 }
 
 // Link is a stored target of links in messages. It never changes.

@@ -26,6 +26,7 @@ const (
 	Preferences Purpose = 'p'
 	Open        Purpose = 'o'
 	Click       Purpose = 'c'
+	Bait        Purpose = 'b' // a link that no person sees
 )
 
 // Token is what a signed link says. It carries no address.

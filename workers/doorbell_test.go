@@ -99,6 +99,7 @@ func (s *store) NoteLapses(context.Context) error { return nil }
 
 func (s *store) StartDueRuns(context.Context) (int, error)                    { return 0, nil }
 func (s *store) FinishRuns(context.Context) (int, error)                      { return 0, nil }
+func (s *store) ForgetRequesters(context.Context) (int, error)                { return 0, nil }
 func (s *store) CallingBatches(context.Context) ([]dispatcher.Calling, error) { return nil, nil }
 func (s *store) Sweep(context.Context, dispatcher.Calling) error              { return nil }
 

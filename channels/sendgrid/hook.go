@@ -84,7 +84,11 @@ func readEvent(event gjson.Result) (e tracking.Event, ours bool) {
 	if err != nil || len(key) != audience.KeySize {
 		return e, false
 	}
-	return tracking.Event{Type: typeOf(event), At: time.Unix(at.Int(), 0).UTC(), Group: group, Key: audience.Key(key), Dedupe: "sendgrid-" + id.Str}, true
+	e = tracking.Event{Type: typeOf(event), At: time.Unix(at.Int(), 0).UTC(), Group: group, Key: audience.Key(key), Dedupe: "sendgrid-" + id.Str}
+	if event.Get("sg_machine_open").Bool() {
+		e.Machine = tracking.ProviderSays
+	}
+	return e, true
 }
 
 // types are SendGrid's words. Opens and clicks of its own counting are not ours:

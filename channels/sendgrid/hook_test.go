@@ -212,3 +212,15 @@ func FuzzEvents(f *testing.F) {
 		}
 	})
 }
+
+// TestMachineOpens wants SendGrid's own judgement to be kept with its open.
+func TestMachineOpens(t *testing.T) {
+	s := newSigner(t)
+	for says, want := range map[string]tracking.Machine{`true`: tracking.ProviderSays, `false`: "", `"yes"`: "", `null`: ""} {
+		body := []byte(`[{"event":"open","timestamp":1764000001,"sg_event_id":"b3Blbg","g":"4711","k":"0a0000000000000000000000000000ff","sg_machine_open":` + says + `}]`)
+		told, err := s.hook(t).Read("", s.sign(t, body), body)
+		if err != nil || len(told.Notices) != 1 || told.Notices[0].Machine != want {
+			t.Errorf("%s: %+v, %v", says, told.Notices, err)
+		}
+	}
+}

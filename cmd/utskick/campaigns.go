@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 	"strings"
 	"text/tabwriter"
@@ -228,6 +230,10 @@ func (sh *shell) writeReport(r dispatcher.Report) error {
 		if c.Resolved > 0 {
 			fmt.Fprintf(sh.stdout, "\n%s: of %d who were in doubt, evidence has told since what became of their message.\n", c.Channel, c.Resolved)
 		}
+		if c.OpenedByMachines+c.ClickedByMachines > 0 || len(c.Machines) > 0 {
+			fmt.Fprintf(sh.stdout, "\n%s: machines alone opened %d and clicked %d of these messages, which are not counted above. What machines did, in persons:\n%s",
+				c.Channel, c.OpenedByMachines, c.ClickedByMachines, machineLines(c))
+		}
 		if c.Resent > 0 {
 			fmt.Fprintf(sh.stdout, "\n%s: %d of the sent were sent to again, after they had been in doubt.\n", c.Channel, c.Resent)
 		}
@@ -252,4 +258,14 @@ func causeLines(c dispatcher.ChannelReport) []string {
 	}
 	sort.Strings(lines)
 	return lines
+}
+
+func machineLines(c dispatcher.ChannelReport) string {
+	var b strings.Builder
+	for _, kind := range slices.Sorted(maps.Keys(c.Machines)) {
+		for _, reason := range slices.Sorted(maps.Keys(c.Machines[kind])) {
+			fmt.Fprintf(&b, "  %-6s %-14s %8d\n", kind, reason, c.Machines[kind][reason])
+		}
+	}
+	return b.String()
 }

@@ -160,7 +160,7 @@ func (a *app) server(redis *workers.Redis, auditor *dispatcher.Auditor, in *inta
 	c := api.Config{
 		Store: a.store, Keys: apiKeys{a.store}, Register: a.register, Intake: in.Intake, Contacts: a.contacts(), Keyer: a.keyer, Signer: a.signer,
 		NotFound: storage.ErrNotFound, Conflict: storage.ErrConflict, Secret: a.secret.SessionKey, Region: a.cfg.Region,
-		PublicURL: a.cfg.PublicURL, Queues: redis.Dashboard("/ops/queues"), Redis: redis.Ping, Metrics: metrics(auditor, a.held, in.Standing, counts), Now: failpoint.Now, Log: a.log,
+		PublicURL: a.cfg.PublicURL, Proxies: a.cfg.Proxies, Queues: redis.Dashboard("/ops/queues"), Redis: redis.Ping, Metrics: metrics(auditor, a.held, in.Standing, counts), Now: failpoint.Now, Log: a.log,
 		Hooks: hooks, HookCounts: counts,
 	}
 	for ch, provider := range a.cfg.Providers {

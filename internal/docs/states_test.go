@@ -1,6 +1,7 @@
 package docs
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -9,11 +10,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"utskick/channels"
 	"utskick/dispatcher"
+	"utskick/tracking"
 )
 
 const states = "docs/states.md"
@@ -138,4 +141,31 @@ func TestTwilioCodes(t *testing.T) {
 		}
 		return true
 	})
+}
+
+func TestMachines(t *testing.T) {
+	_, named := constants(parse(t, "tracking/machine.go"), func(_, kind string) bool { return kind == "Machine" })
+	var listed []string
+	for _, m := range tracking.Machines {
+		listed = append(listed, string(m))
+	}
+	if diff := cmp.Diff(named, listed); diff != "" || len(named) == 0 {
+		t.Errorf("tracking.Machines (-constants +list):\n%s", diff)
+	}
+	text := section(t, states, "## Opens and clicks")
+	if diff := cmp.Diff(listed, firstCodes(text)); diff != "" {
+		t.Errorf("why an event is a machine's (-code +page):\n%s", diff)
+	}
+	_, agents := constants(parse(t, "tracking/machine.go"), func(_, kind string) bool { return kind == "Agent" })
+	for _, agent := range agents {
+		if !strings.Contains(text, "`"+agent+"`") {
+			t.Errorf("the page has no %s", agent)
+		}
+	}
+	for name, words := range map[string]string{"burst": fmt.Sprintf("within %d s", tracking.BurstWithin/time.Second),
+		"too soon": fmt.Sprintf("within %d s after", tracking.SoonAfter/time.Second), "requesters": fmt.Sprintf("for **%d days**", tracking.RequesterFor/(24*time.Hour))} {
+		if !strings.Contains(text, words) {
+			t.Errorf("%s: the page does not say %q", name, words)
+		}
+	}
 }

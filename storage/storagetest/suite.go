@@ -71,6 +71,8 @@ func Run(t *testing.T, e Engine) {
 		{"cancelling skips the rest", cancelling},
 		{"a campaign is launched once", launchOnce},
 		{"events are counted once", eventsOnce},
+		{"opens and clicks are told from machines'", machinesAreTold},
+		{"who made a request is forgotten after some days", requestersAreForgotten},
 		{"an event and a settlement at the same moment leave nobody in doubt", evidenceMeanwhile},
 		{"what a webhook says suppresses once, and not again after it was lifted", noticesSuppressOnce},
 		{"a complaint covers the person, a bounce the address", noticesCover},

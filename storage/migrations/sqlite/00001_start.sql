@@ -204,6 +204,7 @@ create index batches_calling on batches (channel, k_lo, k_hi) where state = 1;
 create index batches_open on batches (run) where state <> 2;
 create index batches_origin on batches (origin) where origin <> 0;
 create index batches_run on batches (run, channel);
+create index batches_group on batches (grp, k_hi);
 create index batches_look on batches (channel, look_at) where look_at > 0;
 
 create table calls (
@@ -344,10 +345,15 @@ create table events (
     contact integer,
     link    integer,
     counts  text, -- towards which cause, if several in a row suppress the address
+    machine   text   not null default '',
+    agent     text   not null default '',
+    requester integer,
     primary key (day, dedupe)
 ) without rowid;
 create index events_run on events (run, channel, type);
-create index events_k on events (k) where k is not null;
+create index events_k on events (k, at) where k is not null;
+create index events_bait on events (k) where machine = 'honeypot' and link is null;
+create index events_requester on events (at) where requester is not null;
 
 -- What people answered. The words and the address are kept until customer service
 -- has dealt with them; of what is clear they never are.
