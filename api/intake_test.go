@@ -38,7 +38,9 @@ func (s *spooling) AppendEvent(_ context.Context, e tracking.Event) error {
 	return s.full
 }
 
-func (s *spooling) Standing() suppression.Standing { return suppression.Standing{Away: s.away, Kept: 2} }
+func (s *spooling) Standing() suppression.Standing {
+	return suppression.Standing{Away: s.away, Kept: 2}
+}
 
 // newAwaySite has known its links and one group before the database went away.
 func newAwaySite(t *testing.T) (*site, *spooling) {

@@ -142,7 +142,7 @@ var ours = regexp.MustCompile(`\bUTSKICK_[A-Z_]*[A-Z]\b`)
 // and that nothing reads.
 func TestNamedVariablesExist(t *testing.T) {
 	known := documented(t)
-	for _, other := range []string{"UTSKICK_TEST_REQUIRE_SERVERS", "UTSKICK_UID", "UTSKICK_GID"} { // of the tests and of Compose
+	for _, other := range []string{"UTSKICK_TEST_REQUIRE_SERVERS", "UTSKICK_TEST_SCREENSHOTS", "UTSKICK_UID", "UTSKICK_GID"} { // of the tests and of Compose
 		known[other] = variable{}
 	}
 	check := func(where, text string) {
