@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// notOurs are the folders that are no part of the repository's text: what git
-// keeps, and what .gitignore names.
+// notOurs are the folders that are no part of the repository's text, with those
+// that npm makes: what git keeps, and what .gitignore names.
 var notOurs = []string{".git", "bin", "data", "secrets"}
 
 // walk calls visit for every regular file of the repository. A file that goes
@@ -22,7 +22,7 @@ var notOurs = []string{".git", "bin", "data", "secrets"}
 func walk(fsys fs.FS, visit func(name string, d fs.DirEntry) error) error {
 	return fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
-		case err == nil && d.IsDir() && slices.Contains(notOurs, name):
+		case err == nil && d.IsDir() && (slices.Contains(notOurs, name) || d.Name() == "node_modules"):
 			return fs.SkipDir
 		case err == nil && d.Type().IsRegular() && name != ".git": // a file in a second worktree
 			err = visit(name, d)
