@@ -238,32 +238,6 @@ func (s *Store) writeEntriesOnce(ctx context.Context, tx *sql.Tx, entries []supp
 	return s.withdrawGrants(ctx, tx, entries)
 }
 
-// retireDevices takes devices that the app is gone from out of the next audiences,
-// and takes them back when that is lifted. A file that names the same token again
-// does not.
-func (s *Store) retireDevices(ctx context.Context, tx *sql.Tx, entries []suppression.Entry) error {
-	var ks []audience.Key
-	var gone []int64
-	for _, e := range entries {
-		if e.Cause == suppression.Unregistered {
-			ks, gone = append(ks, e.Key), append(gone, 0)
-			if e.Active {
-				gone[len(gone)-1] = 1
-			}
-		}
-	}
-	if len(ks) == 0 {
-		return nil
-	}
-	q := s.query()
-	text := fmt.Sprintf(`update devices set active = (u.gone = 0), updated_at = %s from %s where devices.k = u.k`,
-		q.cast(s.millis(), "bigint"), q.table("u", keys("k", ks), ints("gone", gone)))
-	if _, err := tx.ExecContext(ctx, text, q.args...); err != nil {
-		return fmt.Errorf("retire devices: %w", err)
-	}
-	return nil
-}
-
 // firstOfEach parts entries from those that are the same as one before them.
 func firstOfEach(entries []suppression.Entry) (first, again []suppression.Entry) {
 	type identity struct {

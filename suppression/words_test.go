@@ -18,7 +18,7 @@ func TestReadMeaning(t *testing.T) {
 		suppression.SaysHelp:  {"HELP", "help?", "Hjälp", "INFO"},
 		suppression.Unclear: {"", " ", "?!", "👍", "Tack!", "When do you stop the sale?", "Var ligger närmaste busstopp?", "stopp i pump 4", "sluta inte skicka sms", "don't stop",
 			"stoppa inte", "När slutar ni?", "Hur lång tid tar det innan rean är slut", "ja men inte idag", "start sending", "at the end of the week?", "cancel my order", "avsluta mitt köp",
-			"help me stop", "nej", "no", "stpo", "shop", "step", "stopwatch", "nonstop", "stop " + strings.Repeat("sms ", 20)},
+			"help me stop", "nej", "no", "stp", "shop", "step", "stopwatch", "nonstop", "stop " + strings.Repeat("sms ", 20)},
 	} {
 		for _, text := range texts {
 			if got := suppression.ReadMeaning(text); got != meaning {

@@ -130,13 +130,19 @@ func classOf(userAgent string) Agent {
 		return Program
 	case has("ipad") || has("tablet") || has("android") && !has("mobile") && !has("outlook"):
 		return Tablet
-	case has("iphone") || has("mobile") || has("android") || has("outlook-ios"):
+	case slices.ContainsFunc(phones, has):
 		return Phone
-	case has("windows") || has("macintosh") || has("x11") || has("linux") || has("cros") || has("darwin") || has("outlook") || has("ms-office"):
+	case slices.ContainsFunc(computers, has):
 		return Computer
 	}
 	return Unknown
 }
+
+// What the user agents of phones have, and of those that are left then computers.
+var (
+	phones    = []string{"iphone", "mobile", "android", "outlook-ios"}
+	computers = []string{"windows", "macintosh", "x11", "linux", "cros", "darwin", "outlook", "ms-office"}
+)
 
 // agentMemory remembers classes of user agents. There are some thousands of them
 // about; when it is full, it begins anew.
