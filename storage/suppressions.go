@@ -207,7 +207,11 @@ func (s *Store) writeEntriesOnce(ctx context.Context, tx *sql.Tx, entries []supp
 	if _, err := tx.ExecContext(ctx, text, q.args...); err != nil {
 		return fmt.Errorf("write suppression entries: %w", err)
 	}
-	return s.withdrawGrants(ctx, tx, entries)
+	all, named := ofSenders(entries)
+	if err := s.refuseSenders(ctx, tx, named); err != nil {
+		return err
+	}
+	return s.withdrawGrants(ctx, tx, all)
 }
 
 // withdrawGrants takes back what was consented to for the purposes that are

@@ -166,6 +166,8 @@ func (c *compiler) marker(o output) filler {
 	switch o.root() {
 	case "unsubscribe_url":
 		return c.unsubscribe
+	case measuringMarker, textMeasuringMarker:
+		return c.trackingNotice(o.root() == measuringMarker)
 	case pixelMarker:
 		return c.pixel
 	case groupMarker:
