@@ -1,12 +1,10 @@
 package witness
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -79,12 +77,11 @@ func Run(path string, in io.Reader, out io.Writer) error {
 }
 
 func (s *server) listen(h http.Handler) (string, error) {
-	var config net.ListenConfig
-	l, err := config.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	l, err := listen()
 	if err != nil {
 		return "", err
 	}
-	web := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
+	web := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute, ConnContext: withConn}
 	go func() {
 		// It ends with the process.
 		_ = web.Serve(l)
@@ -118,7 +115,7 @@ func (s *server) call(v vendor, w http.ResponseWriter, r *http.Request) {
 		return // not one byte of a message
 	}
 	id := s.calls.Add(1)
-	s.write(Line{Call: id, At: Now(), Event: Started, Vendor: v.name})
+	s.write(Line{Call: id, At: arrivedOf(r), Event: Started, Vendor: v.name})
 	if s.rules.unread(v.name) {
 		s.write(Line{Call: id, At: Now(), Event: Ended, Vendor: v.name, Answer: Unread, Messages: v.read(s.some(first[0], r.Body))})
 		reset(w)
@@ -215,9 +212,7 @@ func reset(w http.ResponseWriter) {
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0)
-	}
+	_ = conn.(*stampedConn).SetLinger(0)
 	_ = conn.Close()
 }
 

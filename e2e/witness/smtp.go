@@ -3,11 +3,9 @@ package witness
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"mime"
-	"net"
 	"net/mail"
 	"strings"
 	"time"
@@ -18,8 +16,7 @@ const relay = "smtp"
 
 // relay listens as a relay that takes mail without a password and without TLS.
 func (s *server) relay() (string, error) {
-	var config net.ListenConfig
-	l, err := config.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	l, err := listen()
 	if err != nil {
 		return "", err
 	}
@@ -29,7 +26,7 @@ func (s *server) relay() (string, error) {
 			if err != nil {
 				return // it ends with the process
 			}
-			go (&session{server: s, conn: conn, in: bufio.NewReader(conn), out: bufio.NewWriter(conn)}).run()
+			go (&session{server: s, conn: conn.(*stampedConn), in: bufio.NewReader(conn), out: bufio.NewWriter(conn)}).run()
 		}
 	}()
 	return "smtp://" + l.Addr().String(), nil
@@ -38,7 +35,7 @@ func (s *server) relay() (string, error) {
 // session is one connection to the relay.
 type session struct {
 	*server
-	conn net.Conn
+	conn *stampedConn
 	in   *bufio.Reader
 	out  *bufio.Writer
 	mail bool     // MAIL was taken
@@ -161,9 +158,8 @@ func (s *session) data() (stay bool) {
 	if _, err := s.in.Peek(1); err != nil {
 		return false // not one byte of a message
 	}
-	started := Now()
 	id := s.calls.Add(1)
-	s.write(Line{Call: id, At: started, Event: Started, Vendor: relay})
+	s.write(Line{Call: id, At: s.conn.arrived, Event: Started, Vendor: relay})
 	end := Line{Call: id, Event: Ended, Vendor: relay}
 	if s.rules.unread(relay) {
 		part, _ := s.in.Peek(s.in.Buffered()) // which is there
@@ -240,9 +236,7 @@ func (s *session) answer(told Rule, sound string) (stay bool) {
 
 // reset breaks the connection so that the client sees it at once.
 func (s *session) reset() {
-	if tcp, ok := s.conn.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0)
-	}
+	_ = s.conn.SetLinger(0)
 	s.out.Reset(io.Discard)
 	_ = s.conn.Close()
 }

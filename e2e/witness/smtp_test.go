@@ -102,7 +102,7 @@ func dial(t *testing.T, path string, list []Rule) (client net.Conn, done chan st
 	for _, r := range list {
 		s.rules.list = append(s.rules.list, rule{Rule: r})
 	}
-	client, far := net.Pipe()
+	client, far := pair(t)
 	done = make(chan struct{})
 	go func() {
 		defer close(done)
