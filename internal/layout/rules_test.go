@@ -22,7 +22,8 @@ var order = [][]string{
 	{"suppression", "templates"},
 	{"channels"},
 	{"dispatcher"},
-	{"storage", "rights", "workers", "api"},
+	{"rights"},
+	{"storage", "workers", "api"},
 	{"examples"}, // the demo brings them along
 	{"cmd"},
 	{"bench", "e2e"},
