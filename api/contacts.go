@@ -61,7 +61,7 @@ type contactFields struct {
 	LastName      *string           `json:"last_name,omitempty"`
 	Basis         *string           `json:"basis,omitempty" doc:"consent, soft_optin or empty: the legal ground for marketing"`
 	BasisEvidence *string           `json:"basis_evidence,omitempty" doc:"How the ground is known"`
-	Consents      map[string]bool   `json:"consents,omitempty" doc:"Grants and refusals by purpose; a refusal is recorded as a withdrawal"`
+	Consents      map[string]bool   `json:"consents,omitempty" doc:"Grants and refusals by purpose, such as open_tracking, or by purpose and sender, such as open_tracking.exempelbanken; a refusal is recorded as a withdrawal"`
 	Attributes    map[string]string `json:"attributes,omitempty" doc:"By name: a to z, 0 to 9 and _, a letter first; an empty value removes the attribute"`
 }
 
@@ -109,7 +109,8 @@ func (f contactFields) check() (violations []Violation) {
 			break
 		}
 	}
-	for purpose := range f.Consents {
+	for name := range f.Consents {
+		purpose, _ := audience.SplitConsent(name)
 		if !slices.Contains(suppression.Purposes, suppression.Purpose(purpose)) {
 			violations = append(violations, Violation{Field: "body.consents", Rule: fmt.Sprintf("has a purpose that is not one of %v", suppression.Purposes)})
 			break

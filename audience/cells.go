@@ -1,6 +1,7 @@
 package audience
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -49,11 +50,15 @@ func newCellReader(o ImportOptions) *cellReader {
 // column returns how the cells below a name are read, or what is wrong with
 // the name.
 func (r *cellReader) column(name string, purposes []string) (c column, problem string) {
-	if purpose, ok := strings.CutPrefix(name, consentPrefix); ok {
-		if slices.Contains(purposes, purpose) {
-			return column{name: name, rejects: true, read: consent(purpose)}, ""
+	if rest, ok := strings.CutPrefix(name, consentPrefix); ok {
+		purpose, sender := SplitConsent(rest)
+		switch {
+		case !slices.Contains(purposes, purpose):
+			return column{}, "names no purpose: known are " + strings.Join(purposes, ", ")
+		case rest != purpose && !senderName.MatchString(sender):
+			return column{}, "names no sender: a name has a to z, digits, - and _, at most 63"
 		}
-		return column{}, "names no purpose: known are " + strings.Join(purposes, ", ")
+		return column{name: name, rejects: true, read: consent(rest)}, ""
 	}
 	if c, ok := r.fixed(name); ok {
 		return c, ""
@@ -158,7 +163,10 @@ func readBasis(cell string, row *Row) error {
 	return nil
 }
 
-func consent(purpose string) func(string, *Row) error {
+// senderName is the form of a sender's name.
+var senderName = regexp.MustCompile(`^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$`)
+
+func consent(name string) func(string, *Row) error {
 	return func(cell string, row *Row) error {
 		answer := strings.ToLower(strings.TrimSpace(cell))
 		switch answer {
@@ -168,7 +176,7 @@ func consent(purpose string) func(string, *Row) error {
 			if row.Consents == nil {
 				row.Consents = make(map[string]bool, 2)
 			}
-			row.Consents[purpose] = answer == "yes"
+			row.Consents[name] = answer == "yes"
 			return nil
 		}
 		return ErrYesNo

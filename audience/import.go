@@ -122,7 +122,8 @@ type Report struct {
 //	last_name
 //	basis             consent, soft_optin or empty: the legal ground for marketing
 //	basis_evidence    free text: how the ground is known
-//	consent.<purpose> yes, no or empty, for a purpose such as marketing
+//	consent.<purpose> yes, no or empty, for a purpose such as marketing, towards all senders
+//	consent.<purpose>.<sender>  the same towards one
 //	<any other name>  an attribute: a to z, 0 to 9 and _, a letter first, at most 63
 //
 // A row creates the contact of its external id, or updates it. A column that

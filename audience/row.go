@@ -3,6 +3,7 @@ package audience
 import (
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Fields is a set of a contact's fields.
@@ -31,9 +32,17 @@ type Row struct {
 	Line    int     // where the row starts in its file, from 1
 	Contact Contact // without ID, CreatedAt and UpdatedAt; devices have a token alone
 	Set     Fields
-	// Consents holds the grants and refusals by purpose. A purpose that is not
-	// in it is unknown to the file, and a stored grant or refusal stays.
+	// Consents holds the grants and refusals by purpose or, towards one sender, by
+	// purpose.sender; see [SplitConsent]. What is not in it is unknown to the file,
+	// and a stored grant or refusal stays.
 	Consents map[string]bool
+}
+
+// SplitConsent returns what a consent is for, and towards which sender; without a
+// name, it is towards all.
+func SplitConsent(name string) (purpose, sender string) {
+	purpose, sender, _ = strings.Cut(name, ".")
+	return purpose, sender
 }
 
 // Apply returns the contact as it is once the row has been saved, and whether

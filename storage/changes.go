@@ -114,36 +114,41 @@ func (s *Store) restoreEntries(ctx context.Context, tx *sql.Tx, visit string, en
 }
 
 // withdrawGrants takes back what was consented to for the purposes that are
-// opt-in, and refuses what was never asked: a sender may track without consent.
+// opt-in, towards the sender that an entry names or all, and refuses what was
+// never asked: a sender may track without consent. What was granted to all goes on
+// to hold for those whom an entry does not name.
 // Grants are read with the contact, not asked of the index for each recipient,
 // so an entry against one must show in them.
 func (s *Store) withdrawGrants(ctx context.Context, tx *sql.Tx, entries []suppression.Entry) error {
 	var ks []audience.Key
-	var purposes []string
+	var purposes, senders []string
 	var versions []int64
 	for _, e := range entries {
 		if e.Active && suppression.OptIn(suppression.Purpose(e.Purpose)) {
-			ks, purposes, versions = append(ks, e.Key), append(purposes, e.Purpose), append(versions, e.Version)
+			ks, purposes = append(ks, e.Key), append(purposes, e.Purpose)
+			senders, versions = append(senders, e.Sender), append(versions, e.Version)
 		}
 	}
 	if len(ks) == 0 {
 		return nil
 	}
+	const named = `(u.sender = '*' or u.sender = `
+	const unasked = `not exists (select 1 from consents x where x.contact_k = u.k and x.purpose = u.purpose and x.sender = u.sender)`
 	for _, text := range []string{
 		`insert into withdrawn_consents (ver, contact_k, purpose, sender, granted, at, source, evidence, notice)
 			select u.ver, x.contact_k, x.purpose, x.sender, x.granted, x.at, x.source, x.evidence, x.notice
-			from %[1]s join consents x on x.contact_k = u.k and x.purpose = u.purpose where x.granted on conflict do nothing`,
+			from %[1]s join consents x on x.contact_k = u.k and x.purpose = u.purpose and ` + named + `x.sender) where x.granted on conflict do nothing`,
 		`insert into withdrawn_consents (ver, contact_k, purpose, sender, granted, at, source, evidence, notice)
-			select u.ver, c.contact_k, u.purpose, '*', null, %[2]s, 'wish', '', '' from %[1]s join contacts c on c.contact_k = u.k
-			where not exists (select 1 from consents x where x.contact_k = u.k and x.purpose = u.purpose and x.sender = '*') on conflict do nothing`,
+			select u.ver, c.contact_k, u.purpose, u.sender, null, %[2]s, 'wish', '', '' from %[1]s join contacts c on c.contact_k = u.k
+			where ` + unasked + ` on conflict do nothing`,
 		`update consents set granted = false, at = %[2]s, source = 'wish' from %[1]s
-			where consents.contact_k = u.k and consents.purpose = u.purpose and consents.granted`,
+			where consents.contact_k = u.k and consents.purpose = u.purpose and ` + named + `consents.sender) and consents.granted`,
 		`insert into consents (contact_k, purpose, sender, granted, at, source, evidence)
-			select distinct c.contact_k, u.purpose, '*', false, %[2]s, 'wish', '' from %[1]s join contacts c on c.contact_k = u.k
-			where not exists (select 1 from consents x where x.contact_k = u.k and x.purpose = u.purpose and x.sender = '*')`,
+			select distinct c.contact_k, u.purpose, u.sender, false, %[2]s, 'wish', '' from %[1]s join contacts c on c.contact_k = u.k
+			where ` + unasked + ` on conflict do nothing`,
 	} {
 		q := s.query()
-		table := q.table("u", keys("k", ks), texts("purpose", purposes), ints("ver", versions))
+		table := q.table("u", keys("k", ks), texts("purpose", purposes), texts("sender", senders), ints("ver", versions))
 		now := ""
 		if strings.Contains(text, "%[2]s") {
 			now = q.cast(q.now, "bigint")
@@ -159,7 +164,7 @@ func (s *Store) withdrawGrants(ctx context.Context, tx *sql.Tx, entries []suppre
 // has refused them since, or another wish stands against them.
 func (s *Store) restoreGrants(ctx context.Context, tx *sql.Tx, visit string, ks []audience.Key) error {
 	const open = `consents.source = 'wish' and not consents.granted and not exists (select 1 from suppressions x
-		where x.k = consents.contact_k and x.purpose = consents.purpose and x.active and (x.expires_at is null or x.expires_at > $2))`
+		where x.k = consents.contact_k and x.purpose = consents.purpose and x.sender in ('*', consents.sender) and x.active and (x.expires_at is null or x.expires_at > $2))`
 	const taken = `withdrawn_consents w join suppression_changes l on l.ver = w.ver where l.visit = $1`
 	for _, text := range []string{
 		`update consents set granted = true, at = u.at, source = u.source, evidence = u.evidence, notice = u.notice

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 
 	"utskick/audience"
+	"utskick/suppression"
 )
 
 const contactColumns = `c.id, c.external_id, c.email, c.phone, c.first_name, c.last_name, c.locale, c.timezone, c.attributes,
@@ -87,7 +89,12 @@ func (s *Store) writeContacts(ctx context.Context, tx *sql.Tx, created, updated 
 	if err := s.writeAddressKeys(ctx, tx, changed); err != nil {
 		return nil, fmt.Errorf("keys: %w", err)
 	}
-	return refused, nil
+	for _, r := range rows {
+		if c, known := stored[r.Contact.ExternalID]; known && len(r.Consents) > 0 {
+			changed = append(changed, c)
+		}
+	}
+	return refused, s.refuseAsWished(ctx, tx, changed)
 }
 
 func (s *Store) contactsByExternalID(ctx context.Context, from queryer, ids []string) (map[string]audience.Contact, error) {
@@ -283,17 +290,18 @@ func (s *Store) writeAddressKeys(ctx context.Context, tx *sql.Tx, contacts []aud
 	return err
 }
 
-// writeGrants writes what the rows say of consents, for all senders. Contacts
+// writeGrants writes what the rows say of consents. Contacts
 // that are inserted afterwards find it. A yes does not stand against a wish on
 // record: a file lifts none. It returns what is refused that was not before.
 func (s *Store) writeGrants(ctx context.Context, tx *sql.Tx, rows []audience.Row, stored map[string]audience.Contact) ([]journalLine, error) {
 	var ks, known []audience.Key
-	var purposes []string
+	var purposes, senders []string
 	var granted []int64
 	for _, r := range rows {
 		k := s.keyer.Key(audience.KindContact, r.Contact.ExternalID)
-		for purpose, yes := range r.Consents {
-			ks, purposes = append(ks, k), append(purposes, purpose)
+		for name, yes := range r.Consents {
+			purpose, sender := audience.SplitConsent(name)
+			ks, purposes, senders = append(ks, k), append(purposes, purpose), append(senders, cmp.Or(sender, suppression.Any))
 			granted = append(granted, map[bool]int64{true: 1}[yes])
 		}
 		if _, there := stored[r.Contact.ExternalID]; there && len(r.Consents) > 0 {
@@ -306,13 +314,13 @@ func (s *Store) writeGrants(ctx context.Context, tx *sql.Tx, rows []audience.Row
 	q := s.query()
 	now := q.cast(s.millis(), "bigint")
 	text := fmt.Sprintf(`insert into consents (contact_k, purpose, sender, granted, at, source, evidence)
-		select u.k, u.purpose, '*', u.granted = 1, %[1]s, 'import', 'contacts file' from %[2]s
-		where u.granted = 0 or not exists (select 1 from suppressions x where x.k = u.k and x.purpose = u.purpose and x.active
+		select u.k, u.purpose, u.sender, u.granted = 1, %[1]s, 'import', 'contacts file' from %[2]s
+		where u.granted = 0 or not exists (select 1 from suppressions x where x.k = u.k and x.purpose = u.purpose and x.sender in ('*', u.sender) and x.active
 		and (x.expires_at is null or x.expires_at > %[1]s))
 		on conflict (contact_k, purpose, sender) do update set granted = excluded.granted, at = excluded.at,
 		source = excluded.source, evidence = excluded.evidence where consents.granted <> excluded.granted
 		returning contact_k, purpose, sender, granted, at, source, evidence, (select ver from suppression_head)`,
-		now, q.table("u", keys("k", ks), texts("purpose", purposes), ints("granted", granted)))
+		now, q.table("u", keys("k", ks), texts("purpose", purposes), texts("sender", senders), ints("granted", granted)))
 	var refused []journalLine
 	err := each(ctx, tx, text, q.args, func(rows *sql.Rows) error {
 		var l journalLine

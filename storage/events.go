@@ -91,7 +91,7 @@ func (s *Store) insertEvents(ctx context.Context, tx *sql.Tx, events []tracking.
 
 // insertPart writes events in one statement. Run, channel and contact come from
 // the ledger; an event of a group that is not there is left out, as it is not
-// one of this database's.
+// one of this database's, and so is one that a person does not want to be kept.
 func (s *Store) insertPart(ctx context.Context, tx *sql.Tx, events []tracking.Event, counts map[string]suppression.Cause) error {
 	n := len(events)
 	towards := make([]string, n)
@@ -109,10 +109,10 @@ func (s *Store) insertPart(ctx context.Context, tx *sql.Tx, events []tracking.Ev
 	text := fmt.Sprintf(`insert into events (day, dedupe, at, type, run, grp, channel, k, contact, link, counts, machine, agent, requester)
 		select u.day, u.dedupe, u.at, u.type, g.run, g.id, g.channel, u.k,
 		(select m.contact from members m where m.grp = g.id and m.k = u.k), nullif(u.link, 0), nullif(u.counts, ''), u.machine, u.agent, nullif(u.requester, 0)
-		from %s join groups g on g.id = u.grp where true order by u.day, u.dedupe on conflict (day, dedupe) do nothing`,
+		from %s join groups g on g.id = u.grp where not (%s) order by u.day, u.dedupe on conflict (day, dedupe) do nothing`,
 		q.table("u", ints("day", days), texts("dedupe", dedupes), ints("at", ats), texts("type", types),
 			ints("grp", groups), keys("k", ks), ints("link", links), texts("counts", towards),
-			texts("machine", machines), texts("agent", agents), ints("requester", requesters)))
+			texts("machine", machines), texts("agent", agents), ints("requester", requesters)), q.untracked())
 	_, err := tx.ExecContext(ctx, text, q.args...)
 	return err
 }

@@ -1,6 +1,7 @@
 package suppression
 
 import (
+	"cmp"
 	"context"
 
 	"utskick/audience"
@@ -24,9 +25,9 @@ func (c Contacts) SaveContacts(ctx context.Context, rows []audience.Row) (audien
 	}
 	var wishes []Wish
 	for _, r := range rows {
-		for purpose, granted := range r.Consents {
-			if !granted && !OptIn(Purpose(purpose)) {
-				wishes = append(wishes, c.withdrawal(r, purpose))
+		for name, granted := range r.Consents {
+			if purpose, sender := audience.SplitConsent(name); !granted && !OptIn(Purpose(purpose)) {
+				wishes = append(wishes, c.withdrawal(r, purpose, cmp.Or(sender, Any)))
 			}
 		}
 	}
@@ -40,9 +41,9 @@ func (c Contacts) SaveContacts(ctx context.Context, rows []audience.Row) (audien
 	return saved, nil
 }
 
-func (c Contacts) withdrawal(r audience.Row, purpose string) Wish {
+func (c Contacts) withdrawal(r audience.Row, purpose, sender string) Wish {
 	return Wish{Person: true, Entry: Entry{Key: c.Keyer.Key(audience.KindContact, r.Contact.ExternalID), Channel: Any, Topic: Any,
-		Purpose: purpose, Sender: Any, Cause: Withdrawn, Active: true, Source: "import", Evidence: "contacts file"}}
+		Purpose: purpose, Sender: sender, Cause: Withdrawn, Active: true, Source: "import", Evidence: "contacts file"}}
 }
 
 // OptIn says whether a purpose needs a grant, so that the absence of one

@@ -168,6 +168,8 @@ func (c *compiler) marker(o output) filler {
 		return c.unsubscribe
 	case "preferences_url":
 		return c.preferences
+	case measuringMarker, textMeasuringMarker:
+		return c.trackingNotice(o.root() == measuringMarker)
 	case pixelMarker:
 		return c.pixel
 	case groupMarker:

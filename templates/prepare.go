@@ -52,12 +52,13 @@ func prepare(channel audience.Channel, language string, c Content, s Sender) pre
 	return p
 }
 
-// completeHTML adds the footer and the pixel at the end of the body.
+// completeHTML adds the footer, the line about being measured and the pixel at the
+// end of the body.
 func completeHTML(source, language string, s Sender) string {
 	h := parseHTML(parseDocument(source))
 	lacking := htmlPresence(h, s).lacking(s)
 	end := h.bodyEnd()
-	return source[:end] + wordingFor(language).htmlFooter(lacking, language) + "\n{{ " + pixelMarker + " }}" + source[end:]
+	return source[:end] + wordingFor(language).htmlFooter(lacking, language) + "{{ " + measuringMarker + " }}\n{{ " + pixelMarker + " }}" + source[end:]
 }
 
 // bodyEnd returns where the last thing of the body belongs: before </body>,
@@ -80,7 +81,7 @@ func (h *htmlDocument) bodyEnd() int {
 
 func completeText(source, language string, s Sender) string {
 	lacking := textPresence(source, s).lacking(s)
-	return strings.TrimRight(source, "\r\n") + "\n" + wordingFor(language).textFooter(lacking)
+	return strings.TrimRight(source, "\r\n") + "\n" + wordingFor(language).textFooter(lacking) + "{{ " + textMeasuringMarker + " }}"
 }
 
 // completeSMS adds a way to opt out: an answer, if the sender can be answered,

@@ -54,3 +54,65 @@ func consents(t *testing.T, e *Env) {
 		t.Error(diff)
 	}
 }
+
+// consentsBySender: a consent may be towards one sender, and a wish against
+// tracking may mean one; both are found again whatever came first.
+func consentsBySender(t *testing.T, e *Env) {
+	const own, others = "exempelbolaget", "exempelbanken"
+	wish := func(address, sender string) {
+		t.Helper()
+		e.must1(e.Record(e.ctx(), suppression.Wish{Person: true, Entry: suppression.Entry{Key: e.email(address), Channel: "*", Topic: "*",
+			Purpose: "open_tracking", Sender: sender, Cause: suppression.Withdrawn, Active: true}}))
+	}
+	file := func(consents map[string]string) {
+		t.Helper()
+		var rows []audience.Row
+		for id, name := range consents {
+			row := audience.Row{Contact: contact(id, id+"@example.com"), Set: all}
+			if name != "" {
+				row.Consents = map[string]bool{name: true}
+			}
+			rows = append(rows, row)
+		}
+		_, err := e.SaveContacts(e.ctx(), rows)
+		e.must(err)
+	}
+	wish("before-all@example.com", "*")
+	wish("before-own@example.com", own)
+	wish("before-other@example.com", others)
+	wish("address@example.com", own)
+	file(map[string]string{"all": "open_tracking", "own": "open_tracking." + own, "other": "open_tracking." + others, "nothing": "",
+		"after-all": "open_tracking", "after-own": "open_tracking", "after-other": "open_tracking",
+		"before-all": "open_tracking", "before-own": "open_tracking", "before-other": "open_tracking",
+		"named-after-other": "open_tracking." + own, "moves": "open_tracking"})
+	wish("after-all@example.com", "*")
+	wish("after-own@example.com", own)
+	wish("after-other@example.com", others)
+	wish("named-after-other@example.com", others)
+	moved := contact("moves", "address@example.com")
+	e.save(moved)
+	file(map[string]string{"after-own": "open_tracking", "before-own": "open_tracking." + own})
+	e.library(audience.Email)
+	e.launch()
+	e.plan()
+	members, err := e.membersOf(e.batches(audience.Email)[0], 100)
+	e.must(err)
+	got := map[audience.Key]bool{}
+	for _, m := range members {
+		if m.Recipient.Tracked {
+			got[m.Key] = true
+		}
+	}
+	want := map[audience.Key]bool{}
+	for _, id := range []string{"all", "own", "after-other", "before-other", "named-after-other"} {
+		want[e.email(id+"@example.com")] = true
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		for k := range want {
+			if !got[k] {
+				t.Errorf("%s is not tracked", k.Short())
+			}
+		}
+		t.Errorf("tracked (-want +got):\n%s", diff)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"utskick/audience"
+	"utskick/suppression"
 	"utskick/tracking"
 )
 
@@ -53,7 +54,7 @@ func (v *visited) marks(who int) (all []string) {
 		v.must(err)
 		for _, e := range history[0].Events {
 			if e.Agent != tracking.Computer {
-				v.t.Errorf("an event by %q", e.Agent)
+				v.t.Errorf("%s by %q", e.Type, e.Agent)
 			}
 			all = append(all, string(e.Type)+" "+string(e.Machine))
 		}
@@ -157,4 +158,61 @@ func BenchEvents(b *testing.B, engine Engine) {
 		e.must(e.AppendEvents(e.ctx(), events))
 	}
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "events/s")
+}
+
+// dropped: what comes after a withdrawal is not kept, whenever it was made, and
+// nothing else is lost with it.
+func dropped(t *testing.T, e *Env) {
+	v := visit(e)
+	const own, others = "exempelbolaget", "exempelbanken"
+	id := map[audience.Key]string{}
+	for i := range 20 {
+		id[v.email(address(i))] = fmt.Sprintf("c%d", i)
+	}
+	refuse := func(who int, change func(*suppression.Entry)) {
+		t.Helper()
+		entry := suppression.Entry{Key: v.keys[who], Channel: "*", Topic: "*", Purpose: "open_tracking", Sender: "*", Cause: suppression.Withdrawn, Active: true}
+		change(&entry)
+		e.must1(e.Record(e.ctx(), suppression.Wish{Person: true, Entry: entry}))
+	}
+	consent := func(who int, name string, yes bool) {
+		t.Helper()
+		_, err := e.SaveContacts(e.ctx(), []audience.Row{{Contact: audience.Contact{ExternalID: id[v.keys[who]]}, Consents: map[string]bool{name: yes}}})
+		e.must(err)
+	}
+	before := v.event(tracking.Clicks, 0, time.Minute, 1, 7, "")
+	e.append(before)
+	refuse(0, func(*suppression.Entry) {})
+	refuse(1, func(x *suppression.Entry) { x.Sender = own })
+	refuse(2, func(x *suppression.Entry) { x.Sender = others })
+	refuse(3, func(x *suppression.Entry) { x.Channel = "sms" })
+	refuse(4, func(x *suppression.Entry) { x.Purpose, x.Cause = "*", suppression.Objected })
+	refuse(5, func(x *suppression.Entry) { x.Purpose, x.Cause = "*", suppression.Bounced })
+	refuse(6, func(x *suppression.Entry) { x.Purpose, x.Cause = "marketing", suppression.Unsubscribed })
+	consent(7, "open_tracking", false)
+	consent(8, "open_tracking."+own, false)
+	consent(9, "open_tracking."+others, false)
+	for who := range 10 {
+		e.append(v.event(tracking.Opens, who, 2*time.Minute, 0, 7, ""), v.event(tracking.Clicks, who, 3*time.Minute, 1, 7, tracking.Scanner),
+			v.event(tracking.Delivered, who, 4*time.Minute, 0, 0, ""))
+	}
+	e.append(before)
+	all := []string{"open ", "click scanner", "delivered "}
+	// A wish about one channel ends the consent, which knows none.
+	for who, want := range [][]string{{"click ", "delivered "}, {"delivered "}, all, {"delivered "}, {"delivered "}, all, all, {"delivered "}, {"delivered "}, all} {
+		if diff := cmp.Diff(want, v.marks(who)); diff != "" {
+			t.Errorf("person %d: %s", who, diff)
+		}
+	}
+	e.append(v.event(tracking.Clicks, -1, 5*time.Minute, 1, 0, ""))
+	if r := e.report(audience.Email); r.Opened != 4 || r.Clicked != 2 || r.ClickedByMachines != 4 || r.Delivered != 10 {
+		t.Errorf("%+v", r)
+	}
+	// Consented to again, it is kept again.
+	refuse(0, func(x *suppression.Entry) { x.Active = false })
+	consent(0, "open_tracking", true)
+	e.append(v.event(tracking.Opens, 0, 6*time.Minute, 0, 7, ""))
+	if got := v.marks(0); len(got) != 3 {
+		t.Errorf("after a new consent: %q", got)
+	}
 }

@@ -36,6 +36,8 @@ func Run(t *testing.T, e Engine) {
 		{"consents give a basis, and let opens be tied to a person", consents},
 		{"a person's wish covers every key", wishCoversPerson},
 		{"a wish against tracking ends the grant", trackingWithdrawn},
+		{"consents and refusals of tracking hold towards their senders", consentsBySender},
+		{"opens and clicks after a withdrawal are dropped", dropped},
 		{"versions have no gaps", versionsWithoutGaps},
 		{"entries match within their scope only", matchingScope},
 		{"a wish is not shortened by repeating it", wishesAreNotShortened},
