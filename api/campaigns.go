@@ -26,6 +26,7 @@ type campaignFields struct {
 	Name     string         `json:"name" minLength:"1" maxLength:"200" doc:"Unique name"`
 	Sender   string         `json:"sender" minLength:"1" doc:"Name of a saved sender"`
 	Topic    string         `json:"topic" pattern:"^[a-z0-9][a-z0-9-]{0,39}$" doc:"What the message is about, such as newsletter or offer; people can object to a topic"`
+	Family   string         `json:"family,omitempty" pattern:"^[a-z0-9][a-z0-9_-]{0,62}$" doc:"Product family that it is about: soft opt-in for another one is no ground for it"`
 	Channels []channelField `json:"channels" minItems:"1" maxItems:"3"`
 }
 
@@ -75,7 +76,7 @@ func (o *operator) listCampaigns(ctx context.Context, _ *struct{}) (*struct{ Bod
 }
 
 func (o *operator) createCampaign(ctx context.Context, in *struct{ Body campaignFields }) (*struct{ Body dispatcher.Campaign }, error) {
-	c := dispatcher.Campaign{Name: in.Body.Name, Sender: in.Body.Sender, Topic: in.Body.Topic}
+	c := dispatcher.Campaign{Name: in.Body.Name, Sender: in.Body.Sender, Topic: in.Body.Topic, Family: in.Body.Family}
 	for _, ch := range in.Body.Channels {
 		c.Channels = append(c.Channels, dispatcher.CampaignChannel{Channel: ch.Channel, Template: ch.Template})
 	}

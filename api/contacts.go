@@ -32,14 +32,29 @@ type contactView struct {
 	TimeZone      string            `json:"timezone,omitempty"`
 	Basis         audience.Basis    `json:"basis,omitempty" doc:"Legal ground for marketing; with none nothing is sent"`
 	BasisEvidence string            `json:"basis_evidence,omitempty"`
+	SoftOptIn     *saleView         `json:"soft_optin,omitempty" doc:"What soft opt-in rests on; without all of it, it is no ground"`
 	Attributes    map[string]string `json:"attributes,omitempty"`
 	CreatedAt     time.Time         `json:"created_at"`
 	UpdatedAt     time.Time         `json:"updated_at"`
 }
 
+// saleView is the sale that soft opt-in rests on.
+type saleView struct {
+	Sale    *string `json:"sale,omitempty" doc:"A date, or the number of a receipt"`
+	Offered *string `json:"offered,omitempty" doc:"yes or no: whether opting out was offered when the address was given"`
+	Family  *string `json:"family,omitempty" doc:"Product family, a to z, digits, - and _"`
+}
+
+func viewSale(s audience.Sale) *saleView {
+	if s == (audience.Sale{}) {
+		return nil
+	}
+	return &saleView{&s.Reference, &s.Offered, &s.Family}
+}
+
 func viewContact(c audience.Contact) contactView {
 	v := contactView{ExternalID: c.ExternalID, Email: c.Email, Phone: c.Phone, FirstName: c.FirstName, LastName: c.LastName,
-		Locale: c.Locale, TimeZone: c.TimeZone, Basis: c.Basis, BasisEvidence: c.BasisEvidence, Attributes: c.Attributes,
+		Locale: c.Locale, TimeZone: c.TimeZone, Basis: c.Basis, BasisEvidence: c.BasisEvidence, SoftOptIn: viewSale(c.Sale), Attributes: c.Attributes,
 		CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt}
 	for _, d := range c.Devices {
 		if d.Active {
@@ -61,6 +76,7 @@ type contactFields struct {
 	LastName      *string           `json:"last_name,omitempty"`
 	Basis         *string           `json:"basis,omitempty" doc:"consent, soft_optin or empty: the legal ground for marketing"`
 	BasisEvidence *string           `json:"basis_evidence,omitempty" doc:"How the ground is known"`
+	SoftOptIn     *saleView         `json:"soft_optin,omitempty" doc:"What soft opt-in rests on"`
 	Consents      map[string]bool   `json:"consents,omitempty" doc:"Grants and refusals by purpose, such as open_tracking, or by purpose and sender, such as open_tracking.exempelbanken; a refusal is recorded as a withdrawal"`
 	Attributes    map[string]string `json:"attributes,omitempty" doc:"By name: a to z, 0 to 9 and _, a letter first; an empty value removes the attribute"`
 }
@@ -85,6 +101,11 @@ func (f contactFields) columns(externalID string) (names, cells []string) {
 	add("last_name", f.LastName)
 	add("basis", f.Basis)
 	add("basis_evidence", f.BasisEvidence)
+	if f.SoftOptIn != nil {
+		add("soft_optin.sale", f.SoftOptIn.Sale)
+		add("soft_optin.offered", f.SoftOptIn.Offered)
+		add("soft_optin.family", f.SoftOptIn.Family)
+	}
 	for _, purpose := range slices.Sorted(maps.Keys(f.Consents)) {
 		names, cells = append(names, "consent."+purpose), append(cells, map[bool]string{true: "yes", false: "no"}[f.Consents[purpose]])
 	}
@@ -147,7 +168,13 @@ func (o *operator) draftOf(ctx context.Context, externalID string, f contactFiel
 	var d draft
 	var problems []audience.Problem
 	_, err := audience.Import(ctx, &file, &d, audience.ImportOptions{Region: o.c.Region, Purposes: purposes(),
-		Problems: func(p audience.Problem) error { problems = append(problems, p); return nil }})
+		Problems: func(p audience.Problem) error {
+			// What soft opt-in rests on may be on record already.
+			if p.Rule != string(audience.ErrUnproven) {
+				problems = append(problems, p)
+			}
+			return nil
+		}})
 	return d, problems, err
 }
 
@@ -169,6 +196,8 @@ func placeInContact(column string) string {
 		return "body"
 	case column == "push_token":
 		return "body.push_tokens"
+	case strings.HasPrefix(column, "soft_optin."):
+		return "body." + column
 	case strings.HasPrefix(column, "consent."):
 		return "body.consents." + strings.TrimPrefix(column, "consent.")
 	case slices.Contains(fixedColumns, column):

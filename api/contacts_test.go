@@ -50,6 +50,29 @@ func TestPutContact(t *testing.T) {
 	}
 }
 
+// TestSoftOptIn wants what it rests on to be saved piece by piece, and shown.
+func TestSoftOptIn(t *testing.T) {
+	s := newSite(t, nil)
+	s.as(s.admin, http.MethodPut, "/v1/contacts/c1", `{"basis":"soft_optin","soft_optin":{"sale":"2025-11-03","family":"Tyres"}}`).want(t, http.StatusOK)
+	a := s.as(s.admin, http.MethodPut, "/v1/contacts/c1", `{"soft_optin":{"offered":"yes"}}`)
+	a.want(t, http.StatusOK)
+	want := audience.Sale{Reference: "2025-11-03", Offered: "yes", Family: "tyres"}
+	if got := s.store.contacts["c1"].Sale; got != want {
+		t.Errorf("%+v", got)
+	}
+	if !strings.Contains(a.body, `"soft_optin":{"sale":"2025-11-03","offered":"yes","family":"tyres"}`) {
+		t.Errorf("it is shown as %s", a.body)
+	}
+	a = s.as(s.admin, http.MethodPut, "/v1/contacts/c1", `{"soft_optin":{"offered":"perhaps"}}`)
+	if diff := cmp.Diff([]string{"body.soft_optin.offered: is not yes, no or empty"}, violations(t, a)); diff != "" {
+		t.Error(diff)
+	}
+	s.as(s.admin, http.MethodPost, "/v1/imports?basis=soft_optin&sale=r-1&offered=true&family=oil", "external_id\nc2\n", "Content-Type", "text/csv").want(t, http.StatusOK)
+	if got := s.store.contacts["c2"].Sale; got != (audience.Sale{Reference: "r-1", Offered: "yes", Family: "oil"}) {
+		t.Errorf("an import fills in %+v", got)
+	}
+}
+
 func TestPutContactRefusesWhole(t *testing.T) {
 	for body, want := range map[string][]string{
 		`{"first_name":"Anna","email":"no address","phone":"12"}`: {"body.email: has no @", "body.phone: is not a valid phone number"},

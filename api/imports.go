@@ -42,7 +42,7 @@ func (o *operator) registerImports() {
 		"A row adds the contact of its external_id, or changes it. A column that the file does not have is left as it is, an empty cell clears the field. "+
 			"A row that breaks a rule is listed and costs as little as it can; the others count. Sending a file again is harmless.")
 	op.RequestBody = csvBody("CSV in UTF-8 with a header: external_id, and any of email, phone, push_token, locale, timezone, first_name, last_name, " +
-		"basis, basis_evidence, consent.<purpose>; any other column is an attribute")
+		"basis, basis_evidence, soft_optin.sale, soft_optin.offered, soft_optin.family, consent.<purpose>; any other column is an attribute")
 	huma.Register(o.api, op, o.importContacts)
 }
 
@@ -50,11 +50,14 @@ func (o *operator) importContacts(ctx context.Context, in *struct {
 	File     upload
 	Basis    audience.Basis `query:"basis" enum:"consent,soft_optin" doc:"Legal ground for rows that have none"`
 	Evidence string         `query:"evidence" maxLength:"500" doc:"How the ground is known, for rows without basis_evidence"`
+	Sale     string         `query:"sale" maxLength:"200" doc:"The sale that soft opt-in rests on, for rows that name none"`
+	Offered  bool           `query:"offered" doc:"Opting out was offered when the address was given, for rows that do not say"`
+	Family   string         `query:"family" pattern:"^[a-z0-9][a-z0-9_-]{0,62}$" doc:"Product family of the sale, for rows that name none"`
 	FromLine int            `query:"from_line" minimum:"1" doc:"Pass over the rows before this line: the next_line of an import that stopped"`
 }) (*struct{ Body importReport }, error) {
 	found := listed{problems: []audience.Problem{}}
 	report, err := audience.Import(ctx, in.File.body, o.c.Contacts, audience.ImportOptions{Region: o.c.Region, Keyer: o.c.Keyer, Basis: in.Basis,
-		Evidence: in.Evidence, Purposes: purposes(), FromLine: in.FromLine, Problems: found.add})
+		Evidence: in.Evidence, Sale: audience.Sale{Reference: in.Sale, Offered: map[bool]string{true: "yes"}[in.Offered], Family: in.Family}, Purposes: purposes(), FromLine: in.FromLine, Problems: found.add})
 	o.audit(ctx, "contacts.import", "file", fmt.Sprintf("%d created, %d updated, %d rejected", report.Created, report.Updated, report.Rejected))
 	if err != nil {
 		detail := fmt.Sprintf("the import stopped: the rows before line %d are saved, import again with from_line=%[1]d", report.NextLine)

@@ -16,6 +16,9 @@ const (
 	ErrTimeZone Rule = "is not a time zone such as Europe/Stockholm"
 	ErrBasis    Rule = "is not consent, soft_optin or empty"
 	ErrYesNo    Rule = "is not yes, no or empty"
+	ErrSale     Rule = "is longer than 200 bytes: a date, or the number of a receipt is enough"
+	ErrFamily   Rule = "is not a word of a to z, digits, - and _, at most 63"
+	ErrUnproven Rule = "is soft_optin, which counts only with soft_optin.sale, soft_optin.offered = yes and soft_optin.family: unless they are on record already, nothing is sent"
 )
 
 const (
@@ -36,13 +39,14 @@ type cellReader struct {
 	region   string
 	basis    Basis
 	evidence string
+	sale     Sale
 
 	locale, timeZone func(string) (string, error)
 }
 
 func newCellReader(o ImportOptions) *cellReader {
 	return &cellReader{
-		region: o.Region, basis: o.Basis, evidence: o.Evidence,
+		region: o.Region, basis: o.Basis, evidence: o.Evidence, sale: o.Sale,
 		locale: memo(normalizeLocale), timeZone: memo(normalizeTimeZone),
 	}
 }
@@ -93,10 +97,53 @@ func (r *cellReader) fixed(name string) (column, bool) {
 		c.rejects, c.read = true, readBasis
 	case "basis_evidence":
 		c.rejects, c.read = true, field(FieldBasisEvidence, func(c *Contact) *string { return &c.BasisEvidence }, plainText)
+	case "soft_optin.sale":
+		c.rejects, c.read = true, field(FieldSale, func(c *Contact) *string { return &c.Sale.Reference }, saleReference)
+	case "soft_optin.offered":
+		c.rejects, c.read = true, field(FieldOffered, func(c *Contact) *string { return &c.Sale.Offered }, yesNo)
+	case "soft_optin.family":
+		c.rejects, c.read = true, field(FieldFamily, func(c *Contact) *string { return &c.Sale.Family }, productFamily)
 	default:
 		return column{}, false
 	}
 	return c, true
+}
+
+// maxSale is how long a reference to a sale may be, in bytes.
+const maxSale = 200
+
+func saleReference(s string) (string, error) {
+	if len(s) > maxSale {
+		return "", ErrSale
+	}
+	if rule := forbidden(s); rule != "" {
+		return "", rule
+	}
+	return oneLine(s)
+}
+
+func yesNo(s string) (string, error) {
+	if s = strings.ToLower(s); s != "yes" && s != "no" {
+		return "", ErrYesNo
+	}
+	return s, nil
+}
+
+var familyForm = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+
+func productFamily(s string) (string, error) {
+	if s = strings.ToLower(s); !familyForm.MatchString(s) {
+		return "", ErrFamily
+	}
+	return s, nil
+}
+
+// CheckFamily refuses a family of products that no file could name.
+func CheckFamily(family string) error {
+	if !familyForm.MatchString(family) {
+		return ErrFamily
+	}
+	return nil
 }
 
 // fill gives a row the legal ground of the whole file where it has none.
@@ -108,6 +155,20 @@ func (r *cellReader) fill(row *Row) {
 	if r.evidence != "" && row.Contact.BasisEvidence == "" {
 		row.Contact.BasisEvidence = r.evidence
 		row.Set |= FieldBasisEvidence
+	}
+	if row.Contact.Basis != SoftOptIn {
+		return
+	}
+	for _, f := range []struct {
+		field    Fields
+		cell     *string
+		fallback string
+	}{{FieldSale, &row.Contact.Sale.Reference, r.sale.Reference}, {FieldOffered, &row.Contact.Sale.Offered, r.sale.Offered},
+		{FieldFamily, &row.Contact.Sale.Family, r.sale.Family}} {
+		if f.fallback != "" && *f.cell == "" {
+			*f.cell = f.fallback
+			row.Set |= f.field
+		}
 	}
 }
 

@@ -65,10 +65,24 @@ type Contact struct {
 	Attributes    map[string]string
 	Basis         Basis
 	BasisEvidence string
+	Sale          Sale `json:",omitzero"`
 	Devices       []Device
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
 }
+
+// Sale is what soft opt-in rests on: that the address was given at a sale, that
+// opting out was offered with it, and what the sale was of
+// (marknadsföringslagen 2008:486, 19 § second paragraph; directive 2002/58/EC,
+// article 13(2); a free account may be a sale, C-654/23).
+type Sale struct {
+	Reference string // a date, or the number of a receipt
+	Offered   string // yes, no, or empty: not known
+	Family    string // of products: similar ones of the retailer's own may be advertised
+}
+
+// Proves reports whether the sale is a ground for soft opt-in.
+func (s Sale) Proves() bool { return s.Reference != "" && s.Offered == "yes" && s.Family != "" }
 
 // Device is one installation of an app that can be pushed to.
 type Device struct {

@@ -39,6 +39,7 @@ type ImportOptions struct {
 	Region   string   // two-letter country of phone numbers without a country code
 	Basis    Basis    // for rows without one
 	Evidence string   // for rows without basis_evidence
+	Sale     Sale     // for rows with soft_optin that lack a part of it
 	Purposes []string // that a column consent.<purpose> may name
 	FromLine int      // rows that start before this line are passed over; see Report.NextLine
 
@@ -76,6 +77,23 @@ func (o *ImportOptions) check() error {
 	}
 	if _, err := plainText(o.Evidence); err != nil {
 		return fmt.Errorf("the evidence %w", err)
+	}
+	return o.checkSale()
+}
+
+func (o *ImportOptions) checkSale() error {
+	for _, f := range []struct {
+		what  string
+		value *string
+		check func(string) (string, error)
+	}{{"the sale", &o.Sale.Reference, saleReference}, {"whether opting out was offered", &o.Sale.Offered, yesNo}, {"the product family", &o.Sale.Family, productFamily}} {
+		if *f.value == "" {
+			continue
+		}
+		var err error
+		if *f.value, err = f.check(*f.value); err != nil {
+			return fmt.Errorf("%s %w", f.what, err)
+		}
 	}
 	return nil
 }
@@ -122,6 +140,7 @@ type Report struct {
 //	last_name
 //	basis             consent, soft_optin or empty: the legal ground for marketing
 //	basis_evidence    free text: how the ground is known
+//	soft_optin.sale, soft_optin.offered, soft_optin.family  what soft opt-in rests on, see [Sale]
 //	consent.<purpose> yes, no or empty, for a purpose such as marketing, towards all senders
 //	consent.<purpose>.<sender>  the same towards one
 //	<any other name>  an attribute: a to z, 0 to 9 and _, a letter first, at most 63
@@ -136,7 +155,7 @@ type Report struct {
 // can. A bad e-mail address, phone number, token, locale, time zone, name or
 // attribute costs that one field, which stays as it was; the row is kept. A row
 // is rejected whole if its structure is broken, if it has no external id, or if
-// its basis or a consent cannot be read, since a legal ground is not guessed.
+// its basis, what it rests on, or a consent cannot be read, since a legal ground is not guessed.
 // A broken file, or a wrong header, is refused before anything is saved.
 //
 // An external id that is in the file twice is listed, and the later row counts,
@@ -245,6 +264,9 @@ func (im *importer) take(line int, fields []string) {
 		problems = append(problems, Problem{Line: line, Field: idColumn, Rule: string(ErrRepeated)})
 	}
 	im.cells.fill(&row)
+	if row.Contact.Basis == SoftOptIn && !row.Contact.Sale.Proves() {
+		problems = append(problems, Problem{Line: line, Field: "basis", Rule: string(ErrUnproven)})
+	}
 	im.block.keep(row, problems)
 }
 

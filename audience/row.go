@@ -20,6 +20,9 @@ const (
 	FieldLastName
 	FieldBasis
 	FieldBasisEvidence
+	FieldSale
+	FieldOffered
+	FieldFamily
 )
 
 // Has reports whether all fields of other are in f.
@@ -98,6 +101,9 @@ func (r Row) copySet(to *Contact) {
 	copyIf(r.Set.Has(FieldLastName), &to.LastName, r.Contact.LastName)
 	copyIf(r.Set.Has(FieldBasis), &to.Basis, r.Contact.Basis)
 	copyIf(r.Set.Has(FieldBasisEvidence), &to.BasisEvidence, r.Contact.BasisEvidence)
+	copyIf(r.Set.Has(FieldSale), &to.Sale.Reference, r.Contact.Sale.Reference)
+	copyIf(r.Set.Has(FieldOffered), &to.Sale.Offered, r.Contact.Sale.Offered)
+	copyIf(r.Set.Has(FieldFamily), &to.Sale.Family, r.Contact.Sale.Family)
 }
 
 func copyIf[T any](wanted bool, to *T, from T) {
@@ -137,7 +143,7 @@ func sameContact(a, b Contact) bool {
 		a.Email == b.Email && a.Phone == b.Phone &&
 		a.Locale == b.Locale && a.TimeZone == b.TimeZone &&
 		a.FirstName == b.FirstName && a.LastName == b.LastName &&
-		a.Basis == b.Basis && a.BasisEvidence == b.BasisEvidence &&
+		a.Basis == b.Basis && a.BasisEvidence == b.BasisEvidence && a.Sale == b.Sale &&
 		maps.Equal(a.Attributes, b.Attributes) && sameDevices(a.Devices, b.Devices)
 }
 

@@ -58,7 +58,7 @@ func importContacts(ctx context.Context, store *storage.Store, n int, progress f
 	file := contactsFile(n)
 	defer file.Close()
 	report, err := audience.Import(ctx, file, contacts, audience.ImportOptions{
-		Keyer: keyer, Basis: audience.SoftOptIn, Evidence: "köp i butik",
+		Keyer: keyer, Basis: audience.SoftOptIn, Evidence: "köp i butik", Sale: audience.Sale{Reference: "2026-01-15", Offered: "yes", Family: "butik"},
 		Purposes: []string{string(suppression.Marketing), string(suppression.OpenTracking)},
 		Progress: func(p audience.Progress) { progress(p.Report.Rows) },
 		Problems: func(p audience.Problem) error { return fmt.Errorf("%s %s", p.Field, p.Rule) },

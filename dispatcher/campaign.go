@@ -22,6 +22,7 @@ type Campaign struct {
 	Name     string              `json:"name" doc:"Unique name"`
 	Sender   string              `json:"sender" doc:"Name of the sender record"`
 	Topic    string              `json:"topic" doc:"What the message is about, such as newsletter or offer; people can object to a topic"`
+	Family   string              `json:"family,omitempty" doc:"Product family that it is about: soft opt-in for another one is no ground for it"`
 	Channels []CampaignChannel   `json:"channels"`
 	Created  time.Time           `json:"created_at"`
 	Purpose  suppression.Purpose `json:"-"`
@@ -47,6 +48,11 @@ func (c Campaign) Validate() error {
 	}
 	if !topicPattern.MatchString(c.Topic) {
 		return fmt.Errorf("topic: %q needs lower-case letters, digits and hyphens, at most 40", c.Topic)
+	}
+	if c.Family != "" {
+		if err := audience.CheckFamily(c.Family); err != nil {
+			return fmt.Errorf("family: %q %w", c.Family, err)
+		}
 	}
 	if len(c.Channels) == 0 {
 		return fmt.Errorf("channels: name at least one channel and its template")

@@ -61,6 +61,7 @@ type Batch struct {
 	Template int64
 	Language string
 	Topic    string
+	Family   string // of products; empty: not named
 }
 
 // Member is one recipient of a chunk, read before the claim. Gone says that the

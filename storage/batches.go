@@ -26,7 +26,7 @@ const (
 // Batch implements [dispatcher.Ledger].
 func (s *Store) Batch(ctx context.Context, id int64) (dispatcher.Batch, error) {
 	const text = `select b.id, b.fence, b.channel, b.grp, b.run, r.rev, r.state, r.send_by, b.k_lo, b.k_hi, b.last_k, b.state,
-		b.attempts, g.sender, g.template, g.language, c.topic, b.origin, b.depth, b.refusal, b.domain, b.n,
+		b.attempts, g.sender, g.template, g.language, c.topic, c.family, b.origin, b.depth, b.refusal, b.domain, b.n,
 		exists (select 1 from channel_holds h where h.channel = b.channel),
 		(select count(*) from slices s where s.run = b.run and s.channel = b.channel)
 		from batches b join groups g on g.id = b.grp join runs r on r.id = b.run join campaigns c on c.id = r.campaign
@@ -35,7 +35,7 @@ func (s *Store) Batch(ctx context.Context, id int64) (dispatcher.Batch, error) {
 	var sendBy, members, slices int64
 	var state int
 	err := s.write.QueryRowContext(ctx, text, id).Scan(&b.ID, &b.Fence, &b.Channel, &b.Group, &b.Run, &b.Rev, &b.RunState,
-		&sendBy, &b.Low, &b.High, &b.Last, &state, &b.Attempts, &b.Sender, &b.Template, &b.Language, &b.Topic,
+		&sendBy, &b.Low, &b.High, &b.Last, &state, &b.Attempts, &b.Sender, &b.Template, &b.Language, &b.Topic, &b.Family,
 		&b.Piece.Origin, &b.Piece.Depth, &b.Piece.Refusal, &b.Domain, &members, &b.Held, &slices)
 	if errors.Is(err, sql.ErrNoRows) {
 		return b, fmt.Errorf("batch %d: %w", id, ErrNotFound)
@@ -60,9 +60,11 @@ func (s *Store) Members(ctx context.Context, b dispatcher.Batch, limit int) ([]d
 	group, low, high := q.arg(b.Group), q.arg(afterOf(b)), q.arg(b.High)
 	chunk := fmt.Sprintf(`select m.k, m.contact from members m where m.grp = %s and m.k > %s and m.k <= %s and m.code is null
 		order by m.k limit %s`, group, low, high, q.arg(limit))
-	text := s.d.membersText(destinations[b.Channel], chunk)
+	to := destinations[b.Channel]
+	columns := fmt.Sprintf(memberColumns, to.address, q.cast(b.Family, "text"))
+	text := s.d.membersText(to, columns, chunk)
 	if b.Dense && !s.d.embedded() {
-		text = rangeText(destinations[b.Channel], chunk, low, high)
+		text = rangeText(to, columns, chunk, low, high)
 	}
 	members := make([]dispatcher.Member, 0, limit)
 	row := memberRow{sender: b.Sender}
@@ -112,12 +114,16 @@ var destinations = map[audience.Channel]destinationOf{
 		beside: "contacts c on c.id = d.contact"},
 }
 
-const memberColumns = `c.contact_k, %s as address, c.first_name, c.last_name, c.locale, c.attributes, c.basis <> '' as basis, c.grants`
+// memberColumns has the address and the family of products that the message is
+// about: soft opt-in is a basis only with all that it rests on, and for similar
+// products.
+const memberColumns = `c.contact_k, %[1]s as address, c.first_name, c.last_name, c.locale, c.attributes,
+	(c.basis = 'consent' or c.basis = 'soft_optin' and c.sale <> '' and c.sale_offered = 'yes' and c.sale_family <> '' and (%[2]s = '' or %[2]s = c.sale_family)) as basis, c.grants`
 
 // membersText reads the members of a chunk and their contacts, one by one: no
 // engine has a reason to read more than those, whatever it knows of the tables.
-func (d dialect) membersText(o destinationOf, chunk string) string {
-	columns, on := fmt.Sprintf(memberColumns, o.address), o.key+" = m.k and "+o.contact+" = m.contact"+o.and
+func (d dialect) membersText(o destinationOf, columns, chunk string) string {
+	on := o.key + " = m.k and " + o.contact + " = m.contact" + o.and
 	beside := ""
 	if d.embedded() {
 		if o.beside != "" {
@@ -134,7 +140,7 @@ func (d dialect) membersText(o destinationOf, chunk string) string {
 
 // rangeText does the same where about all contacts of the range are members: it
 // reads the range, and spares a descent of the index for each.
-func rangeText(o destinationOf, chunk, low, high string) string {
+func rangeText(o destinationOf, columns, chunk, low, high string) string {
 	beside := ""
 	if o.beside != "" {
 		beside = " join " + o.beside
@@ -142,7 +148,7 @@ func rangeText(o destinationOf, chunk, low, high string) string {
 	return fmt.Sprintf(`select m.k, c.contact_k, c.address, c.first_name, c.last_name, c.locale, c.attributes, c.basis, c.grants
 		from (%[1]s) m left join (select %[2]s as k, %[3]s as contact, %[4]s from %[5]s%[6]s
 			where %[2]s > %[7]s and %[2]s <= %[8]s%[9]s order by 1, 2 offset 0) c on c.k = m.k and c.contact = m.contact order by m.k`,
-		chunk, o.key, o.contact, fmt.Sprintf(memberColumns, o.address), o.from, beside, low, high, o.and)
+		chunk, o.key, o.contact, columns, o.from, beside, low, high, o.and)
 }
 
 // memberRow is where the rows of a chunk are read to, one after the other: what

@@ -13,14 +13,14 @@ import (
 )
 
 const contactColumns = `c.id, c.external_id, c.email, c.phone, c.first_name, c.last_name, c.locale, c.timezone, c.attributes,
-	c.basis, c.basis_evidence, c.created_at, c.updated_at`
+	c.basis, c.basis_evidence, c.sale, c.sale_offered, c.sale_family, c.created_at, c.updated_at`
 
 func scanContact(rows interface{ Scan(...any) error }) (audience.Contact, error) {
 	var c audience.Contact
 	var attributes []byte
 	var created, updated int64
 	err := rows.Scan(&c.ID, &c.ExternalID, &c.Email, &c.Phone, &c.FirstName, &c.LastName, &c.Locale, &c.TimeZone, &attributes,
-		&c.Basis, &c.BasisEvidence, &created, &updated)
+		&c.Basis, &c.BasisEvidence, &c.Sale.Reference, &c.Sale.Offered, &c.Sale.Family, &created, &updated)
 	if err != nil {
 		return c, err
 	}
@@ -141,7 +141,7 @@ func (s *Store) devicesOf(ctx context.Context, from queryer, contacts map[int64]
 func (s *Store) contactTable(q *query, contacts []audience.Contact) (string, error) {
 	n := len(contacts)
 	own, email, phone := make([]audience.Key, n), make([]audience.Key, n), make([]audience.Key, n)
-	var fields [10][]string
+	var fields [13][]string
 	for i, c := range contacts {
 		own[i] = s.keyer.Key(audience.KindContact, c.ExternalID)
 		email[i], phone[i] = s.keyOf(audience.KindEmail, c.Email), s.keyOf(audience.KindPhone, c.Phone)
@@ -150,14 +150,14 @@ func (s *Store) contactTable(q *query, contacts []audience.Contact) (string, err
 			return "", err
 		}
 		for j, v := range []string{c.ExternalID, c.Email, c.Phone, c.FirstName, c.LastName, c.Locale, c.TimeZone, attributes,
-			string(c.Basis), c.BasisEvidence} {
+			string(c.Basis), c.BasisEvidence, c.Sale.Reference, c.Sale.Offered, c.Sale.Family} {
 			fields[j] = append(fields[j], v)
 		}
 	}
 	return q.table("u", keys("contact_k", own), keys("email_k", email), keys("phone_k", phone), texts("external_id", fields[0]),
 		texts("email", fields[1]), texts("phone", fields[2]), texts("first_name", fields[3]), texts("last_name", fields[4]),
 		texts("locale", fields[5]), texts("timezone", fields[6]), texts("attributes", fields[7]), texts("basis", fields[8]),
-		texts("basis_evidence", fields[9])), nil
+		texts("basis_evidence", fields[9]), texts("sale", fields[10]), texts("sale_offered", fields[11]), texts("sale_family", fields[12])), nil
 }
 
 // marshalAttributes writes attributes as a flat JSON object, names in order.
@@ -190,9 +190,9 @@ func (s *Store) insertContacts(ctx context.Context, tx *sql.Tx, contacts []audie
 	}
 	now := q.cast(s.millis(), "bigint")
 	text := fmt.Sprintf(`insert into contacts (contact_k, email_k, phone_k, external_id, email, phone, first_name, last_name, locale,
-		timezone, attributes, basis, basis_evidence, grants, created_at, updated_at)
+		timezone, attributes, basis, basis_evidence, sale, sale_offered, sale_family, grants, created_at, updated_at)
 		select u.contact_k, u.email_k, u.phone_k, u.external_id, u.email, u.phone, u.first_name, u.last_name, u.locale, u.timezone,
-		u.attributes, u.basis, u.basis_evidence, `+grantsOf+`, %[2]s, %[2]s from %[1]s returning id, external_id`, table, now, "u.contact_k")
+		u.attributes, u.basis, u.basis_evidence, u.sale, u.sale_offered, u.sale_family, `+grantsOf+`, %[2]s, %[2]s from %[1]s returning id, external_id`, table, now, "u.contact_k")
 	ids := make(map[string]int64, len(contacts))
 	err = each(ctx, tx, text, q.args, func(rows *sql.Rows) error {
 		var id int64
@@ -218,7 +218,8 @@ func (s *Store) updateContacts(ctx context.Context, tx *sql.Tx, contacts []audie
 	}
 	text := fmt.Sprintf(`update contacts set email = u.email, email_k = u.email_k, phone = u.phone, phone_k = u.phone_k,
 		first_name = u.first_name, last_name = u.last_name, locale = u.locale, timezone = u.timezone, attributes = u.attributes,
-		basis = u.basis, basis_evidence = u.basis_evidence, updated_at = %s from %s where contacts.external_id = u.external_id`,
+		basis = u.basis, basis_evidence = u.basis_evidence, sale = u.sale, sale_offered = u.sale_offered,
+		sale_family = u.sale_family, updated_at = %s from %s where contacts.external_id = u.external_id`,
 		q.cast(s.millis(), "bigint"), table)
 	_, err = tx.ExecContext(ctx, text, q.args...)
 	return err

@@ -32,13 +32,14 @@ type campaignCreate struct {
 	Name   string `arg:"" help:"Unique name."`
 	Sender string `required:"" help:"Name of a saved sender."`
 	Topic  string `required:"" help:"What it is about, such as newsletter or offer."`
+	Family string `help:"Product family that it is about; soft opt-in for another one is then no ground."`
 	Email  string `help:"Template to send by e-mail." placeholder:"TEMPLATE"`
 	SMS    string `help:"Template to send by SMS." name:"sms" placeholder:"TEMPLATE"`
 	Push   string `help:"Template to send by push." placeholder:"TEMPLATE"`
 }
 
 func (c campaignCreate) Run(sh *shell) error {
-	campaign := dispatcher.Campaign{Name: c.Name, Sender: c.Sender, Topic: c.Topic, Channels: templatesOf(c.Email, c.SMS, c.Push)}
+	campaign := dispatcher.Campaign{Name: c.Name, Sender: c.Sender, Topic: c.Topic, Family: c.Family, Channels: templatesOf(c.Email, c.SMS, c.Push)}
 	if err := campaign.Validate(); err != nil {
 		return misuse{err}
 	}

@@ -21,6 +21,9 @@ type contactsImport struct {
 	File     string `arg:"" help:"CSV file; - is the standard input."`
 	Basis    string `help:"Legal basis for rows that name none: consent or soft_optin."`
 	Evidence string `help:"Evidence of the basis for rows that give none."`
+	Sale     string `help:"The sale that soft opt-in rests on, for rows that name none: a date, or the number of a receipt."`
+	Offered  bool   `help:"Opting out was offered when the address was given, for rows that do not say."`
+	Family   string `help:"Product family of the sale, for rows that name none."`
 	Problems string `help:"File for what is wrong, line by line; FILE.problems.csv if it is not given." placeholder:"FILE"`
 	FromLine int    `help:"Begin at this line, to go on with an import that was stopped."`
 }
@@ -37,7 +40,7 @@ func (c contactsImport) Run(sh *shell) error {
 	problems := newProblemFile(c.problemsFile())
 	return sh.with(func(a *app) error {
 		report, err := a.importContacts(sh, file, size, audience.ImportOptions{Basis: audience.Basis(c.Basis), Evidence: c.Evidence,
-			FromLine: c.FromLine, Problems: problems.write})
+			Sale: audience.Sale{Reference: c.Sale, Offered: map[bool]string{true: "yes"}[c.Offered], Family: c.Family}, FromLine: c.FromLine, Problems: problems.write})
 		if err := errors.Join(err, problems.close()); err != nil {
 			return err
 		}

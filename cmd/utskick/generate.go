@@ -18,7 +18,7 @@ func generatedContacts(n int) io.ReadCloser {
 	r, w := io.Pipe()
 	go func() {
 		out := bufio.NewWriterSize(w, 1<<16)
-		_, err := out.WriteString("external_id,email,phone,push_token,locale,first_name,city,tier,points,basis,basis_evidence,consent.open_tracking\n")
+		_, err := out.WriteString("external_id,email,phone,push_token,locale,first_name,city,tier,points,basis,basis_evidence,soft_optin.sale,soft_optin.offered,soft_optin.family,consent.open_tracking\n")
 		for i := 0; i < n && err == nil; i++ {
 			_, err = out.WriteString(generatedContact(i))
 		}
@@ -50,6 +50,6 @@ func generatedContact(i int) string {
 	if i%3 != 0 {
 		tracking = "yes"
 	}
-	return fmt.Sprintf("g%09d,kund%d@example.com,%s,%s,%s,Kund %d,Exempelstad,silver,%d,%s,made up,%s\n",
+	return fmt.Sprintf("g%09d,kund%d@example.com,%s,%s,%s,Kund %d,Exempelstad,silver,%d,%s,made up,2026-01-15,yes,butik,%s\n",
 		i, address, phone, token, locale, i, i%1000, basis, tracking)
 }

@@ -13,6 +13,7 @@ const customerCount = 5000
 type customer struct {
 	id, email, phone, tokens, locale, zone, first, last, city, tier, points string
 	basis, evidence, marketing, openTracking                                string
+	sale, offered, family                                                   string // of soft opt-in
 }
 
 var (
@@ -83,6 +84,7 @@ func giveGround(random *rand.Rand, c *customer) {
 		c.basis, c.evidence, c.marketing = "consent", "webbformulär "+date, "yes"
 	case n < 82:
 		c.basis, c.evidence = "soft_optin", "köp i butik "+date
+		c.sale, c.offered, c.family = date, "yes", "butik"
 		c.marketing = pick(random, []string{"", "", "", "yes"})
 	case n < 90: // a consent is a basis too
 		c.marketing = "yes"

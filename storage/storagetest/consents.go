@@ -2,11 +2,14 @@ package storagetest
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"utskick/audience"
+	"utskick/dispatcher"
 	"utskick/suppression"
 )
 
@@ -115,4 +118,73 @@ func consentsBySender(t *testing.T, e *Env) {
 		}
 		t.Errorf("tracked (-want +got):\n%s", diff)
 	}
+}
+
+// softOptIn: it is a basis with all that it rests on alone, and a campaign that
+// names a family of products has it for that family alone.
+func softOptIn(t *testing.T, e *Env) {
+	whole := audience.Sale{Reference: "2025-11-03", Offered: "yes", Family: "tyres"}
+	people := map[string]audience.Contact{}
+	for id, change := range map[string]func(*audience.Contact){
+		"whole": func(*audience.Contact) {}, "unsold": func(c *audience.Contact) { c.Sale.Reference = "" },
+		"unasked": func(c *audience.Contact) { c.Sale.Offered = "" }, "refused": func(c *audience.Contact) { c.Sale.Offered = "no" },
+		"of nothing": func(c *audience.Contact) { c.Sale.Family = "" }, "other": func(c *audience.Contact) { c.Sale.Family = "oil" },
+		"consent":  func(c *audience.Contact) { c.Basis, c.Sale = audience.Consent, audience.Sale{} },
+		"no basis": func(c *audience.Contact) { c.Basis = audience.NoBasis },
+	} {
+		c := contact(id, strings.ReplaceAll(id, " ", "-")+"@example.com")
+		c.Basis, c.Sale = audience.SoftOptIn, whole
+		change(&c)
+		people[id] = c
+		e.save(c)
+		if got, err := e.Contact(e.ctx(), id); err != nil || got.Sale != c.Sale {
+			t.Errorf("%s: %+v, %v", id, got.Sale, err)
+		}
+	}
+	e.library(audience.Email)
+	c, err := e.CampaignByName(e.ctx(), campaign)
+	e.must(err)
+	c.Name, c.Family = "Däck", "tyres"
+	_, err = e.CreateCampaign(e.ctx(), c)
+	e.must(err)
+	if got, err := e.CampaignByName(e.ctx(), "Däck"); err != nil || got.Family != "tyres" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for name, want := range map[string][]string{campaign: {"consent", "other", "whole"}, "Däck": {"consent", "whole"}} {
+		_, err := e.LaunchRun(e.ctx(), name, dispatcher.Launch{})
+		e.must(err)
+		_, err = e.StartDueRuns(e.ctx())
+		e.must(err)
+		e.plan()
+		if got := e.admitted(e.batches(audience.Email)[0], people); !slices.Equal(got, want) {
+			t.Errorf("%s: %q are sent to, want %q", name, got, want)
+		}
+	}
+}
+
+// admitted returns those of a batch whom the gate lets through; the others have no
+// basis.
+func (e *Env) admitted(b dispatcher.Batch, people map[string]audience.Contact) (ids []string) {
+	e.t.Helper()
+	members, err := e.membersOf(b, 100)
+	e.must(err)
+	var candidates []suppression.Candidate
+	for _, m := range members {
+		candidates = append(candidates, m.Candidate)
+	}
+	v, err := suppression.NewGate(e.Store, suppression.SystemClock).Admit(e.ctx(), marketing, candidates, func(context.Context) error { return nil })
+	e.must(err)
+	for i, r := range v.Rulings {
+		for id, c := range people {
+			switch {
+			case e.email(c.Email) != members[i].Key:
+			case r.Permit != nil:
+				ids = append(ids, id)
+			case r.Cause != suppression.NoBasis:
+				e.t.Errorf("%s: %s", id, r.Cause)
+			}
+		}
+	}
+	slices.Sort(ids)
+	return ids
 }

@@ -36,6 +36,7 @@ func Run(t *testing.T, e Engine) {
 		{"consents give a basis, and let opens be tied to a person", consents},
 		{"a person's wish covers every key", wishCoversPerson},
 		{"a wish against tracking ends the grant", trackingWithdrawn},
+		{"soft opt-in is a basis with what it rests on", softOptIn},
 		{"consents and refusals of tracking hold towards their senders", consentsBySender},
 		{"opens and clicks after a withdrawal are dropped", dropped},
 		{"versions have no gaps", versionsWithoutGaps},
@@ -157,7 +158,7 @@ func (e *Env) must(err error) {
 
 // all is every field of a contact.
 const all = audience.FieldEmail | audience.FieldPhone | audience.FieldDevices | audience.FieldLocale | audience.FieldTimeZone |
-	audience.FieldFirstName | audience.FieldLastName | audience.FieldBasis | audience.FieldBasisEvidence
+	audience.FieldFirstName | audience.FieldLastName | audience.FieldBasis | audience.FieldBasisEvidence | audience.FieldSale | audience.FieldOffered | audience.FieldFamily
 
 // contact is a contact with a legal basis and an e-mail address.
 func contact(id, email string) audience.Contact {

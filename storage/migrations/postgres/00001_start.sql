@@ -25,6 +25,10 @@ create table contacts (
     attributes     text   not null default '{}',
     basis          text   not null default '',
     basis_evidence text   not null default '',
+    -- What soft opt-in rests on; without all of it, it is no basis.
+    sale           text   not null default '',
+    sale_offered   text   not null default '',
+    sale_family    text   not null default '',
     -- What consents say of her, repeated here because it is asked for each
     -- recipient: a line "purpose sender yes|no" each.
     grants         text   not null default '',
@@ -99,6 +103,7 @@ create table campaigns (
     sender     text   not null,
     topic      text   not null,
     channels   text   not null,
+    family     text   not null default '', -- of products: whom soft opt-in allows
     created_at bigint not null
 );
 

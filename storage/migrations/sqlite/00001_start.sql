@@ -24,6 +24,9 @@ create table contacts (
     attributes     text   not null default '{}',
     basis          text   not null default '',
     basis_evidence text   not null default '',
+    sale           text   not null default '',
+    sale_offered   text   not null default '',
+    sale_family    text   not null default '',
     grants         text   not null default '',
     created_at     integer not null,
     updated_at     integer not null
@@ -96,6 +99,7 @@ create table campaigns (
     sender     text   not null,
     topic      text   not null,
     channels   text   not null,
+    family     text   not null default '', -- of products: whom soft opt-in allows
     created_at integer not null
 );
 
