@@ -378,6 +378,70 @@ create table inbound (
 );
 create index inbound_done on inbound (done, id);
 
+create table cases (
+    id              integer primary key autoincrement,
+    kind            text   not null,
+    way             text   not null,
+    received_at     integer not null,
+    due_on          integer not null,
+    state           text   not null,
+    route           text   not null,
+    opened_at       integer not null,
+    opened_by       text   not null,
+    contact         integer,
+    k               blob,
+    external        text   not null default '',
+    identity_method text   not null default '',
+    identity_by     text   not null default '',
+    identity_at     integer not null default 0,
+    extended_reason text   not null default '',
+    extended_told   integer not null default 0,
+    outcome         text   not null default '',
+    ended_at        integer not null default 0,
+    ended_by        text   not null default ''
+);
+create index cases_open on cases (due_on) where ended_at = 0;
+create index cases_ended on cases (ended_at) where ended_at > 0;
+create index cases_k on cases (k) where k is not null;
+
+create table case_notes (
+    id      integer primary key autoincrement,
+    case_id integer not null references cases (id),
+    at      integer not null,
+    author  text   not null,
+    words   text   not null
+);
+create index case_notes_case on case_notes (case_id, id);
+
+create table retention_runs (
+    rule    text   primary key,
+    ran_at  integer not null,
+    touched integer not null,
+    total   integer not null
+);
+
+create table retention_turn (
+    id     integer primary key check (id = 1),
+    due_at integer not null
+);
+insert into retention_turn (id, due_at) values (1, 0);
+
+create table breach_counts (
+    promise text   not null,
+    name    text   not null,
+    found   integer not null,
+    at      integer not null,
+    auditor text   not null,
+    primary key (promise, name)
+);
+
+create table optout_latency (
+    day    integer not null,
+    bucket integer not null,
+    n      integer not null,
+    primary key (day, bucket)
+);
+
 create table audit (
     id     integer primary key autoincrement,
     at     integer not null,
