@@ -53,6 +53,8 @@ func newOperator(c Config) *operator {
 	o.registerSuppressions()
 	o.registerInstances()
 	o.registerInbound()
+	o.registerCases()
+	o.registerCasePages()
 	o.registerDevices()
 	o.registerDatabase()
 	o.registerHolds()

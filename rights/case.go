@@ -13,6 +13,7 @@ import (
 	"unicode"
 
 	"utskick/audience"
+	"utskick/suppression"
 )
 
 // CaseKind is what a person asks for.
@@ -326,4 +327,36 @@ func AsBroken(err error) (Broken, bool) {
 	var b Broken
 	ok := errors.As(err, &b)
 	return b, ok
+}
+
+// Lift says whether the restriction that a case began may be lifted: the person is
+// to be informed before it is (GDPR 18(3)).
+func (c Case) Lift(informed, now time.Time) error {
+	switch {
+	case c.Kind != CaseRestriction:
+		return Broken{"case", "is no restriction"}
+	case informed.IsZero():
+		return Broken{"informed_at", "is missing: the person must be informed before the restriction is lifted (GDPR 18(3)); inform her, and say when"}
+	case informed.After(now):
+		return Broken{"informed_at", "is in the future: the person must be informed before the restriction is lifted (GDPR 18(3))"}
+	}
+	return nil
+}
+
+// Wish returns what a case of the kind asks of every send from now on, and whether
+// it asks for anything: an objection for an end of marketing and the profiling
+// for it (GDPR 21(2)-(3)), a restriction for a rest of everything (18(1)). by is
+// the name of who took it.
+func (c Case) Wish(by string) (suppression.Wish, bool) {
+	w := suppression.Wish{Person: true, Entry: suppression.Entry{Key: c.Key, Channel: suppression.Any, Topic: suppression.Any, Purpose: suppression.Any,
+		Sender: suppression.Any, Active: true, Source: "operator", Evidence: "case of " + string(c.Kind) + " opened by " + by}}
+	switch c.Kind {
+	case CaseObjection:
+		w.Entry.Cause = suppression.Objected
+	case CaseRestriction:
+		w.Entry.Cause = suppression.Restricted
+	default:
+		return suppression.Wish{}, false
+	}
+	return w, true
 }
