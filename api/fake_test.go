@@ -58,6 +58,7 @@ type memory struct {
 	closed     []int64 // ids of replies
 	cases      []rights.Case
 	noCases    error // what opening a case fails with
+	facts      rights.Facts
 }
 
 func (m *memory) fails() error {

@@ -60,3 +60,20 @@ func (m *memory) ChangeCase(ctx context.Context, id int64, change func(*rights.C
 	m.cases[id-1] = c
 	return c, nil
 }
+
+func (m *memory) Facts(context.Context) (rights.Facts, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.facts, m.down
+}
+
+func (m *memory) AuditLog(_ context.Context, before int64, limit int) (found []rights.Audited, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := len(m.audits); i > 0 && len(found) < limit; i-- {
+		if before == 0 || int64(i) < before {
+			found = append(found, rights.Audited{ID: int64(i), Action: m.audits[i-1]})
+		}
+	}
+	return found, m.down
+}

@@ -55,6 +55,7 @@ func newOperator(c Config) *operator {
 	o.registerInbound()
 	o.registerCases()
 	o.registerCasePages()
+	o.registerCompliance()
 	o.registerDevices()
 	o.registerDatabase()
 	o.registerHolds()

@@ -21,6 +21,7 @@ type Store interface {
 	Instances
 	Inbounds
 	rights.Cases
+	Officers
 	// Hold returns the hold on all sending, if there is one.
 	Hold(ctx context.Context) (dispatcher.Hold, error)
 	ChannelHolds

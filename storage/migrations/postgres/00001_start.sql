@@ -121,7 +121,8 @@ create table runs (
     planned     boolean not null default false,
     created_at  bigint  not null,
     started_at  bigint  not null default 0,
-    finished_at bigint  not null default 0
+    finished_at bigint  not null default 0,
+    forgotten   bigint  not null default 0 -- 1: its members are tied to no person any more
 );
 create index runs_campaign on runs (campaign);
 create index runs_open on runs (state, due_at) where state not in ('cancelled', 'finished');
@@ -360,6 +361,9 @@ create table events (
     machine   text   not null default '',
     agent     text   not null default '',
     requester bigint,
+    -- 1: k is of nobody, made up when the person was forgotten, so that persons are
+    -- still counted each.
+    forgotten bigint not null default 0,
     primary key (day, dedupe)
 ) partition by range (day);
 create table events_rest partition of events default;
@@ -375,7 +379,7 @@ create table inbound (
     message    text   not null unique, -- by which it is known when it comes again
     at         bigint not null,
     channel    text   not null,
-    k          bytea   not null,
+    k          bytea, -- NULL: forgotten
     contact    bigint,
     sender     text   not null, -- name of the record; empty: not known
     meaning    text   not null,

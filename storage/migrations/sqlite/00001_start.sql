@@ -117,7 +117,8 @@ create table runs (
     planned     integer not null default 0,
     created_at  integer  not null,
     started_at  integer  not null default 0,
-    finished_at integer  not null default 0
+    finished_at integer  not null default 0,
+    forgotten   integer not null default 0
 );
 create index runs_campaign on runs (campaign);
 create index runs_open on runs (state, due_at) where state not in ('cancelled', 'finished');
@@ -352,6 +353,7 @@ create table events (
     machine   text   not null default '',
     agent     text   not null default '',
     requester integer,
+    forgotten integer not null default 0,
     primary key (day, dedupe)
 ) without rowid;
 create index events_run on events (run, channel, type);
@@ -366,7 +368,7 @@ create table inbound (
     message    text   not null unique, -- by which it is known when it comes again
     at         integer not null,
     channel    text   not null,
-    k          blob   not null,
+    k          blob,
     contact    integer,
     sender     text   not null, -- name of the record; empty: not known
     meaning    text   not null,
