@@ -107,6 +107,7 @@ func (s *Store) forgetFound(ctx context.Context, find string, before int64, step
 	}
 }
 
+// idsFor reads a column of ids, and does not wait for the writer.
 func (s *Store) idsFor(ctx context.Context, text string, args ...any) (ids []int64, err error) {
 	err = each(ctx, s.read, text, args, func(rows *sql.Rows) error {
 		var id int64
