@@ -11,6 +11,7 @@ import (
 
 	"utskick/audience"
 	"utskick/dispatcher"
+	"utskick/rights"
 	"utskick/suppression"
 	"utskick/templates"
 	"utskick/tracking"
@@ -55,6 +56,9 @@ type memory struct {
 	hold       dispatcher.Hold
 	replies    []suppression.Reply
 	closed     []int64 // ids of replies
+	cases      []rights.Case
+	noCases    error // what opening a case fails with
+	facts      rights.Facts
 }
 
 func (m *memory) fails() error {

@@ -21,6 +21,9 @@ func (o *operator) frame(r *http.Request, title string) frame {
 	v := visitorOf(r.Context())
 	f := frame{Title: title, Visitor: v.name, MayChange: mayDo(v.scope, http.MethodPost, ""),
 		Queues: o.c.Queues != nil, Outbox: o.outbox != nil, Metrics: o.c.Metrics != nil}
+	if v.scope == ScopeOfficer {
+		f.Queues, f.Outbox, f.Metrics = false, false, false
+	}
 	if hold, err := o.c.Store.Hold(r.Context()); err == nil && hold.Held() {
 		f.Held = sendingSays(hold)
 	}

@@ -29,11 +29,13 @@ type Answering interface{ Answer() []byte }
 // has 768 KB, or after a second; Twilio one message at a time.
 const maxHook = 4 << 20
 
+const hookMetric = "utskick_webhooks_total"
+
 // NewHookCounts returns the counter of what comes by webhook, by provider and by
 // what became of it: event, reply, foreign, forged, unreadable, too_large or failed.
 // Events, replies and foreign ones are counted each, the others by request.
 func NewHookCounts() *prometheus.CounterVec {
-	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "utskick_webhooks_total",
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: hookMetric,
 		Help: "What providers told by webhook, and what became of it."}, []string{"provider", "outcome"})
 }
 

@@ -30,10 +30,11 @@ const (
 	ScopeMarketing = "marketing" // everything but API keys
 	ScopeRead      = "read"      // GET alone
 	ScopeApp       = "app"       // reports of devices alone
+	ScopeOfficer   = "officer"   // the data protection officer: see officerMayDo
 )
 
 // Scopes lists all scopes.
-var Scopes = []string{ScopeAdmin, ScopeMarketing, ScopeRead, ScopeApp}
+var Scopes = []string{ScopeAdmin, ScopeMarketing, ScopeRead, ScopeApp, ScopeOfficer}
 
 const (
 	keyPrefix = "utk_"
@@ -66,6 +67,8 @@ func mayDo(scope, method, path string) bool {
 		return safeMethod(method)
 	case ScopeApp:
 		return method == http.MethodPost && path == devicesPath
+	case ScopeOfficer:
+		return officerMayDo(method, path)
 	}
 	return false
 }

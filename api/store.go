@@ -5,6 +5,7 @@ import (
 
 	"utskick/audience"
 	"utskick/dispatcher"
+	"utskick/rights"
 	"utskick/suppression"
 	"utskick/templates"
 	"utskick/tracking"
@@ -19,6 +20,8 @@ type Store interface {
 	Messages
 	Instances
 	Inbounds
+	rights.Cases
+	Officers
 	// Hold returns the hold on all sending, if there is one.
 	Hold(ctx context.Context) (dispatcher.Hold, error)
 	ChannelHolds

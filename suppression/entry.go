@@ -26,6 +26,7 @@ const (
 	Stopped      Cause = "stopped"      // answered STOP to an SMS
 	Complained   Cause = "complained"   // reported as spam
 	Withdrawn    Cause = "withdrawn"    // took a consent back (GDPR 7(3))
+	Restricted   Cause = "restricted"   // asked that her data be left alone (GDPR 18)
 	Bounced      Cause = "bounced"      // the mailbox does not exist, or messages in a row came back
 	Invalid      Cause = "invalid"      // the provider says the address can never work
 	Unregistered Cause = "unregistered" // the app is gone from the device
@@ -36,7 +37,7 @@ const (
 
 // Causes lists all that an entry may have, the weightiest first. When several
 // entries match a person, the weightiest is the cause that is reported.
-var Causes = []Cause{Objected, Unsubscribed, Stopped, Complained, Withdrawn, Bounced, Invalid, Unregistered, PushOff, Paused}
+var Causes = []Cause{Objected, Unsubscribed, Stopped, Complained, Withdrawn, Restricted, Bounced, Invalid, Unregistered, PushOff, Paused}
 
 // rank orders causes by weight, 0 the weightiest.
 func rank(c Cause) int {

@@ -96,6 +96,9 @@ func (r Reader) Lift(f Fields) (Wish, []audience.Problem) {
 	if strings.TrimSpace(f.Cause) == "" {
 		p.reject("cause", "is empty: say which wish is lifted")
 	}
+	if e.Cause == Restricted {
+		p.reject("cause", "is lifted with its case alone: the person must be informed first (GDPR 18(3))")
+	}
 	if strings.TrimSpace(f.ExpiresAt) != "" {
 		p.reject("expires_at", "is of no use: what is lifted has no end")
 	}
@@ -177,7 +180,7 @@ func validName(s string) bool {
 // personal says whether a cause is a person's own word, and so holds for all of
 // her addresses.
 func personal(c Cause) bool {
-	return slices.Contains([]Cause{Objected, Unsubscribed, Stopped, Complained, Withdrawn}, c)
+	return slices.Contains([]Cause{Objected, Unsubscribed, Stopped, Complained, Withdrawn, Restricted}, c)
 }
 
 func expiry(s string, c Cause) (time.Time, error) {

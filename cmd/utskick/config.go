@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"utskick/audience"
+	"utskick/rights"
 )
 
 // config is what the environment says. docs/configuration.md lists every name.
@@ -41,6 +42,7 @@ type config struct {
 	FCMFile       string
 	SMTPURL       string
 	DKIMKeyFile   string
+	Retention     map[rights.RuleName]int // days; 0: for good
 }
 
 // configError lists everything that is wrong with the environment at once.
@@ -165,6 +167,7 @@ func readConfig(lookup func(string) (string, bool), demo bool) (config, error) {
 	}
 	c.readProxies(e)
 	c.readProviders(e, demo)
+	c.readRetention(e)
 	if len(e.problems) > 0 {
 		return c, &configError{e.problems}
 	}
@@ -224,6 +227,27 @@ func (c *config) readProviders(e *environment, demo bool) {
 	for _, r := range required {
 		if c.Providers[r.channel] == r.provider && r.is == "" {
 			e.wrong(r.name, "%s needs it: %s", r.provider, r.what)
+		}
+	}
+}
+
+// maxRetention is a hundred years, in days.
+const maxRetention = 36500
+
+// readRetention reads for how many days what is kept.
+func (c *config) readRetention(e *environment) {
+	c.Retention = map[rights.RuleName]int{
+		rights.KeepEvents:         e.number("UTSKICK_RETENTION_EVENTS", 730, 0, maxRetention),
+		rights.KeepCommunications: e.number("UTSKICK_RETENTION_COMMUNICATIONS", 1095, 0, maxRetention),
+		rights.KeepReplies:        e.number("UTSKICK_RETENTION_REPLIES", 365, 0, maxRetention),
+		rights.KeepCases:          e.number("UTSKICK_RETENTION_CASES", 1095, 0, maxRetention),
+		rights.KeepAudit:          e.number("UTSKICK_RETENTION_AUDIT", 1825, 0, maxRetention),
+		rights.KeepConsents:       e.number("UTSKICK_RETENTION_CONSENTS", 1825, 0, maxRetention),
+		rights.KeepEvidence:       e.number("UTSKICK_RETENTION_EVIDENCE", 1825, 0, maxRetention),
+	}
+	for _, r := range rights.Rules(c.Retention) {
+		if r.Days > 0 && r.Days < r.Least {
+			e.wrong("UTSKICK_RETENTION_"+strings.ToUpper(string(r.Name)), "it needs 0 (for good), or at least %d days", r.Least)
 		}
 	}
 }

@@ -44,6 +44,9 @@ func (c contactsImport) Run(sh *shell) error {
 		if err := errors.Join(err, problems.close()); err != nil {
 			return err
 		}
+		if err := a.store.Audit(sh.ctx, "command line", "contacts import", "file", fmt.Sprintf("%d created, %d updated, %d rejected", report.Created, report.Updated, report.Rejected)); err != nil {
+			return err
+		}
 		text := "%d rows: %d contacts created, %d updated, %d unchanged; %d rows rejected, %d saved with a warning.%s"
 		return sh.print(report, text, report.Rows, report.Created, report.Updated, report.Unchanged, report.Rejected, report.Warnings, problems.hint())
 	})

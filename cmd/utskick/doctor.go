@@ -74,7 +74,7 @@ func (a *app) examine(sh *shell) ([]check, error) {
 	for _, c := range campaigns {
 		checks = append(checks, a.reconcile(sh, c.Name))
 	}
-	breaches, err := a.store.Breaches(sh.ctx)
+	breaches, err := a.breachesFor("doctor")(sh.ctx)
 	for _, b := range breaches {
 		c := check{Name: b.Promise + " " + b.Name, OK: b.Count == 0, Says: "none"}
 		if !c.OK {

@@ -43,6 +43,8 @@ type commands struct {
 	Keys         keysCommand         `cmd:"" help:"Keys to the operator API."`
 	Providers    providersCommand    `cmd:"" help:"Channels that are held because their provider refuses everything."`
 	Instances    instancesCommand    `cmd:"" help:"Processes that take wishes over HTTP."`
+	Retention    retentionCommand    `cmd:"" help:"For how long things about people are kept."`
+	Compliance   complianceCommand   `cmd:"" help:"The data protection officer's report."`
 	Doctor       doctorCommand       `cmd:"" help:"Check the configuration, the database and every run's sums."`
 	Version      versionCommand      `cmd:"" help:"Print the version."`
 }

@@ -15,6 +15,7 @@ import (
 	"utskick/channels"
 	"utskick/dispatcher"
 	"utskick/internal/failpoint"
+	"utskick/rights"
 	"utskick/storage"
 	"utskick/suppression"
 	"utskick/workers"
@@ -58,6 +59,7 @@ func (workCommand) Run(sh *shell) error {
 		a.log.Info("working", "channels", a.channels())
 		var watch sync.WaitGroup
 		watch.Go(func() { a.store.Watch(sh.ctx) })
+		watch.Go(func() { a.retention().Run(sh.ctx) })
 		err = errors.Join(pool.Run(sh.ctx), closeProviders())
 		watch.Wait()
 		return err
@@ -116,8 +118,9 @@ func (a *app) serve(ctx context.Context, redis *workers.Redis, work bool, ready 
 }
 
 func (a *app) serveWith(ctx context.Context, in *intake, redis *workers.Redis, work bool, ready func(*api.Server, api.Addresses, *workers.Pool)) error {
-	auditor := &dispatcher.Auditor{Breaches: a.store.Breaches, Log: a.log}
-	server, err := a.server(redis, auditor, in)
+	auditor := &dispatcher.Auditor{Breaches: a.breachesFor("serve"), Log: a.log}
+	latencies := &rights.Latencies{Keep: a.store.AddLatencies, Log: a.log}
+	server, err := a.server(redis, auditor, in, latencies)
 	if err != nil {
 		return err
 	}
@@ -133,9 +136,17 @@ func (a *app) serveWith(ctx context.Context, in *intake, redis *workers.Redis, w
 			return err
 		}
 		g.Go(func() error { return errors.Join(pool.Run(ctx), closeProviders()) })
+		g.Go(func() error {
+			a.retention().Run(ctx)
+			return nil
+		})
 	}
 	g.Go(func() error {
 		auditor.Run(ctx)
+		return nil
+	})
+	g.Go(func() error {
+		latencies.Run(ctx)
 		return nil
 	})
 	g.Go(func() error {
@@ -151,14 +162,14 @@ func (a *app) serveWith(ctx context.Context, in *intake, redis *workers.Redis, w
 	return g.Wait()
 }
 
-func (a *app) server(redis *workers.Redis, auditor *dispatcher.Auditor, in *intake) (*api.Server, error) {
+func (a *app) server(redis *workers.Redis, auditor *dispatcher.Auditor, in *intake, latencies *rights.Latencies) (*api.Server, error) {
 	counts := api.NewHookCounts()
 	hooks, err := openHooks(a.cfg)
 	if err != nil {
 		return nil, err
 	}
 	c := api.Config{
-		Store: a.store, Keys: apiKeys{a.store}, Register: a.register, Intake: in.Intake, Contacts: a.contacts(), Keyer: a.keyer, Signer: a.signer,
+		Store: a.store, Keys: apiKeys{a.store}, Register: a.register, Intake: timedIntake{in.Intake, latencies}, Contacts: a.contacts(), Keyer: a.keyer, Signer: a.signer,
 		NotFound: storage.ErrNotFound, Conflict: storage.ErrConflict, Secret: a.secret.SessionKey, Region: a.cfg.Region,
 		PublicURL: a.cfg.PublicURL, Proxies: a.cfg.Proxies, Queues: redis.Dashboard("/ops/queues"), Redis: redis.Ping, Metrics: metrics(auditor, a.held, in.Standing, counts), Now: failpoint.Now, Log: a.log,
 		Hooks: hooks, HookCounts: counts,

@@ -38,6 +38,9 @@ func (c suppressionsImport) Run(sh *shell) error {
 		if err := errors.Join(err, problems.close()); err != nil {
 			return err
 		}
+		if err := a.store.Audit(sh.ctx, "command line", "suppressions import", "file", fmt.Sprintf("%d recorded, %d rejected", report.Recorded, report.Rejected)); err != nil {
+			return err
+		}
 		return sh.print(report, "%d lines: %d recorded, %d rejected.%s", report.Lines, report.Recorded, report.Rejected, problems.hint())
 	})
 }

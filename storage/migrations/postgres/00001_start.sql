@@ -121,7 +121,8 @@ create table runs (
     planned     boolean not null default false,
     created_at  bigint  not null,
     started_at  bigint  not null default 0,
-    finished_at bigint  not null default 0
+    finished_at bigint  not null default 0,
+    forgotten   bigint  not null default 0 -- 1: its members are tied to no person any more
 );
 create index runs_campaign on runs (campaign);
 create index runs_open on runs (state, due_at) where state not in ('cancelled', 'finished');
@@ -360,6 +361,9 @@ create table events (
     machine   text   not null default '',
     agent     text   not null default '',
     requester bigint,
+    -- 1: k is of nobody, made up when the person was forgotten, so that persons are
+    -- still counted each.
+    forgotten bigint not null default 0,
     primary key (day, dedupe)
 ) partition by range (day);
 create table events_rest partition of events default;
@@ -375,7 +379,7 @@ create table inbound (
     message    text   not null unique, -- by which it is known when it comes again
     at         bigint not null,
     channel    text   not null,
-    k          bytea   not null,
+    k          bytea, -- NULL: forgotten
     contact    bigint,
     sender     text   not null, -- name of the record; empty: not known
     meaning    text   not null,
@@ -386,6 +390,78 @@ create table inbound (
     handled_by text   not null default ''
 );
 create index inbound_done on inbound (done, id);
+
+-- What people ask for under the law, and what became of it. No identity numbers,
+-- no signatures: what is written freely is searched for them (rights.HasIdentityNumber).
+
+create table cases (
+    id              bigint generated always as identity primary key,
+    kind            text   not null,
+    way             text   not null,
+    received_at     bigint not null,
+    due_on          bigint not null, -- the day, at midnight UTC
+    state           text   not null,
+    route           text   not null,
+    opened_at       bigint not null,
+    opened_by       text   not null,
+    contact         bigint, -- NULL: no contact, or erased
+    k               bytea,  -- NULL: of nobody, or too long ago
+    external        text   not null default '', -- number of the paper case
+    identity_method text   not null default '', -- empty: not checked
+    identity_by     text   not null default '',
+    identity_at     bigint not null default 0,
+    extended_reason text   not null default '',
+    extended_told   bigint not null default 0,
+    outcome         text   not null default '',
+    ended_at        bigint not null default 0,
+    ended_by        text   not null default ''
+);
+create index cases_open on cases (due_on) where ended_at = 0;
+create index cases_ended on cases (ended_at) where ended_at > 0;
+create index cases_k on cases (k) where k is not null;
+
+create table case_notes (
+    id      bigint generated always as identity primary key,
+    case_id bigint not null references cases (id),
+    at      bigint not null,
+    author  text   not null,
+    words   text   not null
+);
+create index case_notes_case on case_notes (case_id, id);
+
+-- What the retention job did last with each rule, and in all.
+create table retention_runs (
+    rule    text   primary key,
+    ran_at  bigint not null,
+    touched bigint not null, -- rows, the last time
+    total   bigint not null
+);
+
+-- One row: when the job is due again. Whoever moves it does the job.
+create table retention_turn (
+    id     bigint primary key check (id = 1),
+    due_at bigint not null
+);
+insert into retention_turn (id, due_at) values (1, 0);
+
+-- What the last audit found, by whichever process.
+create table breach_counts (
+    promise text   not null,
+    name    text   not null,
+    found   bigint not null,
+    at      bigint not null,
+    auditor text   not null,
+    primary key (promise, name)
+);
+
+-- How long acknowledging wishes took: how many, by day and by a bucket of
+-- durations (rights.BucketOf). No person is in it.
+create table optout_latency (
+    day    bigint not null,
+    bucket bigint not null,
+    n      bigint not null,
+    primary key (day, bucket)
+);
 
 create table audit (
     id     bigint generated always as identity primary key,

@@ -117,7 +117,8 @@ create table runs (
     planned     integer not null default 0,
     created_at  integer  not null,
     started_at  integer  not null default 0,
-    finished_at integer  not null default 0
+    finished_at integer  not null default 0,
+    forgotten   integer not null default 0
 );
 create index runs_campaign on runs (campaign);
 create index runs_open on runs (state, due_at) where state not in ('cancelled', 'finished');
@@ -352,6 +353,7 @@ create table events (
     machine   text   not null default '',
     agent     text   not null default '',
     requester integer,
+    forgotten integer not null default 0,
     primary key (day, dedupe)
 ) without rowid;
 create index events_run on events (run, channel, type);
@@ -366,7 +368,7 @@ create table inbound (
     message    text   not null unique, -- by which it is known when it comes again
     at         integer not null,
     channel    text   not null,
-    k          blob   not null,
+    k          blob,
     contact    integer,
     sender     text   not null, -- name of the record; empty: not known
     meaning    text   not null,
@@ -377,6 +379,70 @@ create table inbound (
     handled_by text   not null default ''
 );
 create index inbound_done on inbound (done, id);
+
+create table cases (
+    id              integer primary key autoincrement,
+    kind            text   not null,
+    way             text   not null,
+    received_at     integer not null,
+    due_on          integer not null,
+    state           text   not null,
+    route           text   not null,
+    opened_at       integer not null,
+    opened_by       text   not null,
+    contact         integer,
+    k               blob,
+    external        text   not null default '',
+    identity_method text   not null default '',
+    identity_by     text   not null default '',
+    identity_at     integer not null default 0,
+    extended_reason text   not null default '',
+    extended_told   integer not null default 0,
+    outcome         text   not null default '',
+    ended_at        integer not null default 0,
+    ended_by        text   not null default ''
+);
+create index cases_open on cases (due_on) where ended_at = 0;
+create index cases_ended on cases (ended_at) where ended_at > 0;
+create index cases_k on cases (k) where k is not null;
+
+create table case_notes (
+    id      integer primary key autoincrement,
+    case_id integer not null references cases (id),
+    at      integer not null,
+    author  text   not null,
+    words   text   not null
+);
+create index case_notes_case on case_notes (case_id, id);
+
+create table retention_runs (
+    rule    text   primary key,
+    ran_at  integer not null,
+    touched integer not null,
+    total   integer not null
+);
+
+create table retention_turn (
+    id     integer primary key check (id = 1),
+    due_at integer not null
+);
+insert into retention_turn (id, due_at) values (1, 0);
+
+create table breach_counts (
+    promise text   not null,
+    name    text   not null,
+    found   integer not null,
+    at      integer not null,
+    auditor text   not null,
+    primary key (promise, name)
+);
+
+create table optout_latency (
+    day    integer not null,
+    bucket integer not null,
+    n      integer not null,
+    primary key (day, bucket)
+);
 
 create table audit (
     id     integer primary key autoincrement,
