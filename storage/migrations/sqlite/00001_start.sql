@@ -378,6 +378,11 @@ create table inbound (
 );
 create index inbound_done on inbound (done, id);
 
+create table mail_taken (
+    message text    not null primary key,
+    at      integer not null
+);
+
 create table audit (
     id     integer primary key autoincrement,
     at     integer not null,
