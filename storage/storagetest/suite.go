@@ -85,6 +85,8 @@ func Run(t *testing.T, e Engine) {
 		{"a stop holds for the person, once, and a start ends what it began", repliesStopAndStart},
 		{"a stop told again waits for claims like the first", repliesWait},
 		{"what is not clear waits for somebody who reads it", repliesUnclear},
+		{"what comes back by mail is taken once", mailOnce},
+		{"mail told again waits for claims like the first", mailWaits},
 		{"doubt is final after 72 hours", doubtIsFinal},
 		{"a look-up resolves doubt, or asks again", lookingUp},
 		{"who cannot be asked for stays in doubt", lookingForNobody},
