@@ -146,6 +146,36 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestAutomatic: each sign is enough by itself, and what only looks like one is none.
+func TestAutomatic(t *testing.T) {
+	for fields, want := range map[string]mailback.Kind{
+		"Auto-Submitted: auto-replied (vacation)":        mailback.Automatic,
+		"Auto-Submitted: auto-generated; x=y":            mailback.Automatic,
+		"auto-submitted:NO":                              mailback.Reply,
+		"Precedence: bulk":                               mailback.Automatic,
+		"Precedence: Junk":                               mailback.Automatic,
+		"Precedence: first-class":                        mailback.Reply,
+		"X-Auto-Response-Suppress: OOF, AutoReply":       mailback.Automatic,
+		"X-Auto-Response-Suppress: None":                 mailback.Reply,
+		"X-Autoreply: yes":                               mailback.Automatic,
+		"X-Autorespond: Semester":                        mailback.Automatic,
+		"Return-Path: <>":                                mailback.Automatic,
+		"Return-Path: <anna@example.com>":                mailback.Reply,
+		"Subject: =?utf-8?q?Fr=C3=A5nvaro:_Nyheter?=":    mailback.Automatic,
+		"Subject: Re: Autosvar":                          mailback.Automatic,
+		"Subject: Out of the office until Monday":        mailback.Automatic,
+		"Subject: =?iso-8859-1?q?Fr=E5nvarande_barn?=":   mailback.Reply,
+		"Subject: Re: your offer is out of this world":   mailback.Reply,
+		"Subject: Automatiska portar":                    mailback.Reply,
+		"Subject: =?utf-8?q?Nyhetsbrev_p=C3=A5_semester": mailback.Reply,
+	} {
+		m, err := mailback.Read([]byte("From: anna@example.com\n" + fields + "\n\nStopp\n"))
+		if err != nil || m.Kind != want {
+			t.Errorf("%s: %s, %v", fields, m.Kind, err)
+		}
+	}
+}
+
 // TestNameOf: what a mailbox does to a message does not make it another one.
 func TestNameOf(t *testing.T) {
 	name := func(text string) string {

@@ -279,15 +279,18 @@ func TestWhen(t *testing.T) {
 func TestOwnWords(t *testing.T) {
 	for text, want := range map[string]string{
 		"Subject: Re: a\n\nHej\n\nSluta skicka mejl!\n\nMvh\nAnna Exempel\nExempelgatan 1": "objections 1",
-		"Subject: Re: a\n\nStopp\n":                                                                         "objections 1",
-		"Subject: Re: stopp\n\nTack för igår":                                                               "queued 1",
-		"Subject: stopp\n\nTack för igår":                                                                   "objections 1",
-		"Subject: Re: a\n\nJag vill att ni slutar skicka mejl om skor men gärna om hattar":                  "queued 1",
-		"Subject: Re: a\n\nJag vill inte ha era mejl från er som ni skickar till mig om de\nsenaste skorna": "queued 1",
-		"Subject: Re: a\n\nStoppa inte \nutskicken":                                                         "queued 1",
-		"Subject: Re: a\n\n> stopp\n":                                                                       "queued 1",
-		"Subject: Re: a\n\nja":                                                                              "queued 1",
-		"Subject: unsubscribe form on your site\n\n":                                                                  "queued 1",
+		"Subject: Re: a\n\nStopp\n":                                                                                "objections 1",
+		"Subject: Re: stopp\n\nTack för igår":                                                                      "queued 1",
+		"Subject: stopp\n\nTack för igår":                                                                          "objections 1",
+		"Subject: Re: a\n\nJag vill att ni slutar skicka mejl om skor men gärna om hattar":                         "queued 1",
+		"Subject: Re: a\n\nJag vill inte ha era mejl från er som ni skickar till mig om de\nsenaste skorna":        "queued 1",
+		"Subject: Re: a\n\nStoppa inte \nutskicken":                                                                "queued 1",
+		"Subject: Re: a\n\nSkicka inte \nfler än två mejl i månaden":                                               "queued 1",
+		"Subject: Re: a\n\nHej, jag vill inte ha era mejl från er till min mejl från er mer\nän en gång i månaden": "queued 1",
+		"Subject: Re: a\n\nSkicka inte fler mejl.\nMvh Anna":                                                       "objections 1",
+		"Subject: Re: a\n\n> stopp\n":                                                                              "queued 1",
+		"Subject: Re: a\n\nja":                                                                                     "queued 1",
+		"Subject: unsubscribe form on your site\n\n":                                                               "queued 1",
 	} {
 		d := newDesk(t)
 		if got := counted(d.take("From: anna@example.com\n" + text)); got != want {
