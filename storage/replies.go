@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 
 	"utskick/audience"
 	"utskick/suppression"
@@ -75,7 +76,8 @@ func (s *Store) insertReply(ctx context.Context, tx *sql.Tx, r suppression.Reply
 	return n == 1, err
 }
 
-// senderOf returns the sender whose number or service a reply came to, or nothing.
+// senderOf returns the sender whose number, service or address a reply came to, or
+// nothing.
 func (s *Store) senderOf(ctx context.Context, to []string) (string, error) {
 	senders, err := s.Senders(ctx)
 	if err != nil {
@@ -83,7 +85,7 @@ func (s *Store) senderOf(ctx context.Context, to []string) (string, error) {
 	}
 	for _, sender := range senders {
 		for _, t := range to {
-			if t != "" && (t == sender.SMSService || t == sender.SMSSender) {
+			if t != "" && (t == sender.SMSService || t == sender.SMSSender || strings.EqualFold(t, sender.ReplyTo) || strings.EqualFold(t, sender.FromEmail)) {
 				return sender.Name, nil
 			}
 		}

@@ -18,8 +18,8 @@ type Reply struct {
 	At      time.Time
 	Channel audience.Channel
 	Key     audience.Key // of the address that it came from
-	// To says whom it was for: the numbers, or the messaging services, that a
-	// sender's record has.
+	// To says whom it was for: the numbers, the messaging services or the e-mail
+	// addresses that a sender's record has.
 	To      []string
 	Meaning Meaning
 	// Address and Text are kept only as long as customer service has to deal with
@@ -32,13 +32,19 @@ type Reply struct {
 func (r Reply) Clear() bool { return r.Meaning == SaysStop || r.Meaning == SaysStart }
 
 // Wish is what a clear stop is recorded as: no more messages on the channel from
-// any of our senders, to any number of the person.
+// any of our senders, to any number of the person. By mail, which has no word of
+// its own for it, it is an objection to marketing (GDPR 21(2)).
 func (r Reply) Wish() Wish {
-	return Wish{Person: true, Entry: Entry{Key: r.Key, Channel: string(r.Channel), Topic: Any, Purpose: Any, Sender: Any,
-		Cause: Stopped, Active: true, Source: string(r.Channel), Evidence: "answered stop"}}
+	e := Entry{Key: r.Key, Channel: string(r.Channel), Topic: Any, Purpose: Any, Sender: Any,
+		Cause: Stopped, Active: true, Source: string(r.Channel), Evidence: "answered stop"}
+	if r.Channel == audience.Email {
+		e.Purpose, e.Cause, e.Evidence = string(Marketing), Objected, "objected in a reply"
+	}
+	return Wish{Person: true, Entry: e}
 }
 
-// MaxReply is how many characters of a text are kept: an SMS has no more.
+// MaxReply is how many characters of a text are kept: an SMS has no more, and a
+// mail lies in its mailbox.
 const MaxReply = 1600
 
 // Inbound is a reply that somebody has to read, or has read.

@@ -36,6 +36,7 @@ type commands struct {
 	Migrate      migrateCommand      `cmd:"" help:"Bring the database to this version."`
 	Contacts     contactsCommand     `cmd:"" help:"Contacts."`
 	Suppressions suppressionsCommand `cmd:"" help:"Who must not be contacted."`
+	Replies      repliesCommand      `cmd:"" help:"What comes back by mail."`
 	Senders      sendersCommand      `cmd:"" help:"Who messages come from."`
 	Templates    templatesCommand    `cmd:"" help:"What messages say."`
 	Campaigns    campaignsCommand    `cmd:"" help:"Campaigns and their runs."`

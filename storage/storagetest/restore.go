@@ -127,6 +127,8 @@ func restores(t *testing.T, e Engine) {
 		{"a journal cannot be written, and nothing is acknowledged", journalFull},
 		{"a notice that is not in the journal is not acknowledged", noticeJournalled},
 		{"a batch of notices is taken whole or not at all", noticesWhole},
+		{"of a mail all is taken or nothing", mailWhole},
+		{"mail that is not in the journal is not acknowledged", mailJournalled},
 		{"a refused consent stays refused", refusedConsent},
 		{"damaged lines are told", damagedLines},
 		{"a memory of another database holds", otherIdentity},

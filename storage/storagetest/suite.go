@@ -94,6 +94,8 @@ func Run(t *testing.T, e Engine) {
 		{"retention of cases, answers, consents and evidence", retentionOfTheRest},
 		{"retention is one process's turn", retentionTakesTurns},
 		{"the officer's report has its facts", complianceFacts},
+		{"what comes back by mail is taken once", mailOnce},
+		{"mail told again waits for claims like the first", mailWaits},
 		{"doubt is final after 72 hours", doubtIsFinal},
 		{"a look-up resolves doubt, or asks again", lookingUp},
 		{"who cannot be asked for stays in doubt", lookingForNobody},

@@ -463,6 +463,13 @@ create table optout_latency (
     primary key (day, bucket)
 );
 
+-- Messages that came back by mail and were taken, by a keyed hash of the name that
+-- each has: a mailbox may be imported again, and nothing in it counts twice.
+create table mail_taken (
+    message text   not null primary key,
+    at      bigint not null
+);
+
 create table audit (
     id     bigint generated always as identity primary key,
     at     bigint not null,

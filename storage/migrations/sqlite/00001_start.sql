@@ -444,6 +444,11 @@ create table optout_latency (
     primary key (day, bucket)
 );
 
+create table mail_taken (
+    message text    not null primary key,
+    at      integer not null
+);
+
 create table audit (
     id     integer primary key autoincrement,
     at     integer not null,
