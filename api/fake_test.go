@@ -54,7 +54,10 @@ type memory struct {
 	reads      int // of groups, people and links
 	hold       dispatcher.Hold
 	replies    []suppression.Reply
-	closed     []int64 // ids of replies
+	closed     []int64                 // ids of replies
+	messages   map[string]audience.Key // by their providers' ids
+	grants     []suppression.Grant
+	pastGrants []suppression.PastGrant
 }
 
 func (m *memory) fails() error {
@@ -280,7 +283,7 @@ func (m *memory) Inbound(_ context.Context, open bool, after int64, limit int) (
 	defer m.mu.Unlock()
 	for i, r := range m.replies {
 		if id := int64(i + 1); id > after && open == !slices.Contains(m.closed, id) && len(found) < limit {
-			found = append(found, suppression.Inbound{ID: id, Channel: r.Channel, Meaning: r.Meaning, Text: r.Text, Open: open})
+			found = append(found, suppression.Inbound{ID: id, Key: r.Key, Channel: r.Channel, Meaning: r.Meaning, Text: r.Text, Open: open})
 		}
 	}
 	return found, m.down

@@ -12,6 +12,8 @@ type frame struct {
 	CSRF      string // empty for a bearer of a key, who needs none
 	Queues    bool   // there is a queue dashboard
 	Outbox    bool
+	Service   bool // the key is one of customer service, which sees no campaigns
+	People    bool // may look for people
 	Metrics   bool
 	Refresh   int    // seconds until the page loads itself again; 0 never
 	Held      string // why all sending is held; empty: it is not
@@ -21,6 +23,7 @@ func (o *operator) frame(r *http.Request, title string) frame {
 	v := visitorOf(r.Context())
 	f := frame{Title: title, Visitor: v.name, MayChange: mayDo(v.scope, http.MethodPost, ""),
 		Queues: o.c.Queues != nil, Outbox: o.outbox != nil, Metrics: o.c.Metrics != nil}
+	f.Service, f.People = v.scope == ScopeService, mayDo(v.scope, http.MethodPost, peoplePath)
 	if hold, err := o.c.Store.Hold(r.Context()); err == nil && hold.Held() {
 		f.Held = sendingSays(hold)
 	}
@@ -32,6 +35,10 @@ func (o *operator) frame(r *http.Request, title string) frame {
 
 func (o *operator) registerHome() {
 	o.routes.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		if visitorOf(r.Context()).scope == ScopeService {
+			http.Redirect(w, r, peoplePath, http.StatusSeeOther)
+			return
+		}
 		campaigns, err := o.campaignLines(r.Context())
 		if err != nil {
 			o.pageFailed(w, r, "campaign", err)

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -29,11 +30,12 @@ const (
 	ScopeAdmin     = "admin"     // everything
 	ScopeMarketing = "marketing" // everything but API keys
 	ScopeRead      = "read"      // GET alone
+	ScopeService   = "service"   // people, their wishes and what they answer
 	ScopeApp       = "app"       // reports of devices alone
 )
 
 // Scopes lists all scopes.
-var Scopes = []string{ScopeAdmin, ScopeMarketing, ScopeRead, ScopeApp}
+var Scopes = []string{ScopeAdmin, ScopeMarketing, ScopeRead, ScopeService, ScopeApp}
 
 const (
 	keyPrefix = "utk_"
@@ -64,8 +66,28 @@ func mayDo(scope, method, path string) bool {
 		return true
 	case ScopeRead:
 		return safeMethod(method)
+	case ScopeService:
+		return serviceMay(method, path)
 	case ScopeApp:
 		return method == http.MethodPost && path == devicesPath
+	}
+	return false
+}
+
+// serviceMay says what a key of customer service allows: to find people, to see
+// them and what they answer, and to set and lift their wishes. Campaigns,
+// templates, files and everything else are not its business.
+func serviceMay(method, path string) bool {
+	switch path {
+	case "/", "/docs", "/openapi.json":
+		return safeMethod(method)
+	case devicesPath, "/v1/suppressions", "/v1/suppressions/lift", "/v1/suppressions/check":
+		return method == http.MethodPost
+	}
+	for _, part := range []string{"/v1/people", "/v1/inbound", peoplePath, inboundPath} {
+		if path == part || strings.HasPrefix(path, part+"/") {
+			return true
+		}
 	}
 	return false
 }

@@ -14,7 +14,7 @@ type keysCommand struct {
 
 type keyCreate struct {
 	Name  string `required:"" help:"Unique name, such as the system that will use it."`
-	Scope string `required:"" enum:"admin,marketing,read,app" help:"admin, marketing, read, or app: reports of devices alone."`
+	Scope string `required:"" enum:"admin,marketing,read,service,app" help:"admin, marketing, read, service: people and their wishes, or app: reports of devices alone."`
 }
 
 func (c keyCreate) Run(sh *shell) error {
