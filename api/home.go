@@ -13,7 +13,7 @@ type frame struct {
 	Queues    bool   // there is a queue dashboard
 	Outbox    bool
 	Service   bool // the key is one of customer service, which sees no campaigns
-	People    bool // may look for people
+	MayFind   bool // may look for people
 	Metrics   bool
 	Refresh   int    // seconds until the page loads itself again; 0 never
 	Held      string // why all sending is held; empty: it is not
@@ -23,7 +23,7 @@ func (o *operator) frame(r *http.Request, title string) frame {
 	v := visitorOf(r.Context())
 	f := frame{Title: title, Visitor: v.name, MayChange: mayDo(v.scope, http.MethodPost, ""),
 		Queues: o.c.Queues != nil, Outbox: o.outbox != nil, Metrics: o.c.Metrics != nil}
-	f.Service, f.People = v.scope == ScopeService, mayDo(v.scope, http.MethodPost, peoplePath)
+	f.Service, f.MayFind = v.scope == ScopeService, mayDo(v.scope, http.MethodPost, peoplePath)
 	if hold, err := o.c.Store.Hold(r.Context()); err == nil && hold.Held() {
 		f.Held = sendingSays(hold)
 	}

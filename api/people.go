@@ -36,9 +36,9 @@ type Persons interface {
 	AuditOf(ctx context.Context, objects []string, limit int) ([]dispatcher.Audited, error)
 }
 
-// mostListed bounds each list about a person but the communications, which have
+// mostOfAList bounds each list about a person but the communications, which have
 // pages. The newest are in it.
-const mostListed = 500
+const mostOfAList = 500
 
 // person is a contact, or a bare key that nobody is known by.
 type person struct {
@@ -207,7 +207,7 @@ func (o *operator) addWishes(ctx context.Context, p person, v *personView) error
 		return err
 	}
 	v.Wishes = wishesOf(entries, o.c.Now())
-	changes, err := o.c.Store.NewestChanges(ctx, p.keys(), mostListed)
+	changes, err := o.c.Store.NewestChanges(ctx, p.keys(), mostOfAList)
 	v.WishChanges = make([]wishChange, len(changes))
 	for i, e := range changes {
 		v.WishChanges[i] = wishChange{e.CreatedAt, e.Key.String(), e.Channel, e.Topic, e.Purpose, e.Sender, string(e.Cause), e.Active, e.Source, e.Evidence,
@@ -266,11 +266,11 @@ func viewGrant(g suppression.Grant) consentView {
 }
 
 func (o *operator) addMessages(ctx context.Context, p person, v *personView) error {
-	replies, err := o.c.Store.RepliesOf(ctx, p.keys(), mostListed)
+	replies, err := o.c.Store.RepliesOf(ctx, p.keys(), mostOfAList)
 	if err != nil {
 		return err
 	}
-	lines, err := o.c.Store.AuditOf(ctx, p.objects(), mostListed)
+	lines, err := o.c.Store.AuditOf(ctx, p.objects(), mostOfAList)
 	v.Messages, v.Audit = append([]suppression.Inbound{}, replies...), append([]dispatcher.Audited{}, lines...)
 	return err
 }

@@ -95,12 +95,12 @@ func (s *Store) keyOfMessage(ctx context.Context, id string) (k audience.Key, er
 	if id == "" || strings.ContainsAny(id, "\n\x00") {
 		return k, sql.ErrNoRows
 	}
-	text := `select c.batch, coalesce(c.k_from, $3), c.k_to, coalesce(c.message_ids, '') from calls c where c.provider_id = $1 or ` +
+	text := `select c.batch, coalesce(c.k_from, $3), c.k_to, coalesce(c.message_ids, ''), coalesce(c.provider_id, '') from calls c where c.provider_id = $1 or ` +
 		s.d.within("c.message_ids", "$2") + ` order by c.batch desc, c.fence desc limit 1`
 	var batch int64
 	var from, to []byte
-	var packed string
-	err = s.read.QueryRowContext(ctx, text, id, " "+id+"\n", []byte{}).Scan(&batch, &from, &to, &packed)
+	var packed, call string
+	err = s.read.QueryRowContext(ctx, text, id, " "+id+"\n", []byte{}).Scan(&batch, &from, &to, &packed, &call)
 	if errors.Is(err, sql.ErrNoRows) {
 		// What was in doubt has its id on the member.
 		const resolved = `select m.k from batches b join members m on m.grp = b.grp and m.k between b.k_lo and b.k_hi
@@ -113,6 +113,9 @@ func (s *Store) keyOfMessage(ctx context.Context, id string) (k audience.Key, er
 	}
 	if k, found := keyOfMessageID(packed, id); found {
 		return k, nil
+	}
+	if call != id {
+		return k, sql.ErrNoRows
 	}
 	return s.onlyMember(ctx, batch, from, to)
 }
