@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/url"
@@ -74,9 +75,10 @@ func bare(kind audience.Kind, text string) string {
 	return text
 }
 
-// likely is the clue that a text is, if nobody has what it says.
-func likely(text string, all []clue) (clue, bool) {
-	guess := string(suppression.GuessKind(bare(audience.KindEmail, strings.TrimSpace(text))))
+// likely is the clue that a text is, if nobody has what it says: that of its
+// kind, if it is given.
+func likely(text, kind string, all []clue) (clue, bool) {
+	guess := cmp.Or(kind, string(suppression.GuessKind(bare(audience.KindEmail, strings.TrimSpace(text)))))
 	for _, how := range []string{byLink, byKey, byMessage, guess} {
 		if i := slices.IndexFunc(all, func(c clue) bool { return c.how == how && !c.key.IsZero() }); i >= 0 {
 			return all[i], true
@@ -132,23 +134,43 @@ type foundAnswer struct {
 	By string `json:"by,omitempty" doc:"What the text was taken for, when nobody was found"`
 }
 
-// find looks for whoever a text names.
-func (o *operator) find(ctx context.Context, text string) (foundAnswer, error) {
+// shortestID is the length of the shortest id that a provider gives to messages:
+// SendGrid's have 22 characters.
+const shortestID = 20
+
+// providersID says whether a text may be a provider's id of a message, which
+// takes long to look for. An address of nobody is none.
+func providersID(text, kind string, clues []clue) bool {
+	if kind != "" {
+		return kind == byMessage
+	}
+	return len(text) >= shortestID && !slices.ContainsFunc(clues, func(c clue) bool {
+		return c.how == string(audience.KindEmail) || c.how == string(audience.KindPhone) || c.how == byKey || c.how == byLink
+	})
+}
+
+// find looks for whoever a text names: as the kind that is given, or else as
+// whatever it may be.
+func (o *operator) find(ctx context.Context, text, kind string) (foundAnswer, error) {
 	clues := o.finder.clues(text)
+	if kind != "" {
+		clues = slices.DeleteFunc(clues, func(c clue) bool { return c.how != kind })
+	}
 	answer, err := o.followClues(ctx, clues)
 	if err != nil || len(answer.People) > 0 {
 		return answer, err
 	}
-	key, err := o.c.Store.KeyOfMessage(ctx, strings.Trim(strings.TrimSpace(text), "<>"))
-	if err == nil {
-		clues = []clue{{how: byMessage, key: key}}
-		if answer, err = o.followClues(ctx, clues); err != nil || len(answer.People) > 0 {
+	if id := strings.Trim(strings.TrimSpace(text), "<>"); providersID(id, kind, clues) {
+		key, err := o.c.Store.KeyOfMessage(ctx, id)
+		if err == nil {
+			clues = []clue{{how: byMessage, key: key}}
+			answer, err = o.followClues(ctx, clues)
+		}
+		if err != nil && !errors.Is(err, o.c.NotFound) || len(answer.People) > 0 {
 			return answer, err
 		}
-	} else if !errors.Is(err, o.c.NotFound) {
-		return answer, err
 	}
-	if c, ok := likely(text, clues); ok {
+	if c, ok := likely(text, kind, clues); ok {
 		answer.ID, answer.By = c.key.String(), c.how
 	}
 	return answer, nil

@@ -87,6 +87,7 @@ func (o *operator) withPersons(ctx context.Context, replies []suppression.Inboun
 // dealWithReply records what somebody has read in a reply, and then closes it.
 func (o *operator) dealWithReply(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
 	if err != nil {
 		o.pageFailed(w, r, "reply with this id", o.c.NotFound)

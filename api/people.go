@@ -315,10 +315,11 @@ func (o *operator) registerPeople() {
 
 type findFields struct {
 	Text string `json:"text" minLength:"1" maxLength:"4096" doc:"What names the person"`
+	Kind string `json:"kind,omitempty" enum:"email,phone,push,contact,contact_id,key,link,message" doc:"What text is, where that is known: without it, a push token of nobody is taken for an external id"`
 }
 
 func (o *operator) findPeople(ctx context.Context, in *struct{ Body findFields }) (*struct{ Body foundAnswer }, error) {
-	found, err := o.find(ctx, in.Body.Text)
+	found, err := o.find(ctx, in.Body.Text, in.Body.Kind)
 	if err != nil {
 		return nil, o.failed("person", err)
 	}

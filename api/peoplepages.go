@@ -88,7 +88,7 @@ func (o *operator) findOnPage(w http.ResponseWriter, r *http.Request) {
 		o.pages.write(w, http.StatusUnprocessableEntity, "people", page)
 		return
 	}
-	found, err := o.find(r.Context(), text)
+	found, err := o.find(r.Context(), text, "")
 	if err != nil {
 		o.pageFailed(w, r, "person", err)
 		return
