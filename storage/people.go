@@ -103,8 +103,8 @@ func (s *Store) keyOfMessage(ctx context.Context, id string) (k audience.Key, er
 	err = s.read.QueryRowContext(ctx, text, id, " "+id+"\n", []byte{}).Scan(&batch, &from, &to, &packed, &call)
 	if errors.Is(err, sql.ErrNoRows) {
 		// What was in doubt has its id on the member.
-		const resolved = `select m.k from batches b join members m on m.grp = b.grp and m.k between b.k_lo and b.k_hi
-			where b.resolved > 0 and m.provider_id = $1 limit 1`
+		resolved := `select m.k from ` + s.d.lookUp("batches b", "members", "m", "%[1]s.grp = b.grp and %[1]s.k >= b.k_lo and %[1]s.k <= b.k_hi") +
+			` where b.resolved > 0 and m.provider_id = $1 limit 1`
 		err = s.read.QueryRowContext(ctx, resolved, id).Scan(&k)
 		return k, err
 	}
