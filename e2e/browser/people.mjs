@@ -44,7 +44,7 @@ async function logIn(context) {
 async function find(page, text) {
 	await page.goto(operator + '/ops/people')
 	await page.getByLabel('Find a person').fill(text)
-	await page.keyboard.press('Enter')
+	await Promise.all([page.waitForEvent('framenavigated'), page.keyboard.press('Enter')])
 	await page.waitForLoadState()
 }
 
