@@ -1,13 +1,13 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
-	"sort"
 
 	"utskick/audience"
 	"utskick/dispatcher"
@@ -167,7 +167,9 @@ func (s *Store) communicationsIn(ctx context.Context, contact int64, ks []audien
 	if err := s.addEvents(ctx, ks, all, places, runs); err != nil {
 		return nil, err
 	}
-	sort.SliceStable(all, func(i, j int) bool { return all[i].Run > all[j].Run })
+	slices.SortStableFunc(all, func(a, b dispatcher.Communication) int {
+		return cmp.Or(cmp.Compare(b.Run, a.Run), slices.Index(audience.Channels, a.Channel)-slices.Index(audience.Channels, b.Channel))
+	})
 	return all, nil
 }
 
