@@ -59,6 +59,9 @@ type memory struct {
 	cases      []rights.Case
 	noCases    error // what opening a case fails with
 	facts      rights.Facts
+	messages   map[string]audience.Key // by their providers' ids
+	grants     []suppression.Grant
+	pastGrants []suppression.PastGrant
 }
 
 func (m *memory) fails() error {
@@ -284,7 +287,7 @@ func (m *memory) Inbound(_ context.Context, open bool, after int64, limit int) (
 	defer m.mu.Unlock()
 	for i, r := range m.replies {
 		if id := int64(i + 1); id > after && open == !slices.Contains(m.closed, id) && len(found) < limit {
-			found = append(found, suppression.Inbound{ID: id, Channel: r.Channel, Meaning: r.Meaning, Text: r.Text, Open: open})
+			found = append(found, suppression.Inbound{ID: id, Key: r.Key, Channel: r.Channel, Meaning: r.Meaning, Text: r.Text, Open: open})
 		}
 	}
 	return found, m.down

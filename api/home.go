@@ -12,18 +12,20 @@ type frame struct {
 	CSRF      string // empty for a bearer of a key, who needs none
 	Queues    bool   // there is a queue dashboard
 	Outbox    bool
+	Service   bool // the key is one of customer service, which sees no campaigns
+	MayFind   bool // may look for people
 	Metrics   bool
+	Nav       []navLink
 	Refresh   int    // seconds until the page loads itself again; 0 never
 	Held      string // why all sending is held; empty: it is not
 }
 
 func (o *operator) frame(r *http.Request, title string) frame {
 	v := visitorOf(r.Context())
-	f := frame{Title: title, Visitor: v.name, MayChange: mayDo(v.scope, http.MethodPost, ""),
-		Queues: o.c.Queues != nil, Outbox: o.outbox != nil, Metrics: o.c.Metrics != nil}
-	if v.scope == ScopeOfficer {
-		f.Queues, f.Outbox, f.Metrics = false, false, false
-	}
+	may := func(path string) bool { return mayDo(v.scope, http.MethodGet, path) }
+	f := frame{Title: title, Visitor: v.name, MayChange: mayDo(v.scope, http.MethodPost, r.URL.Path), MayFind: mayDo(v.scope, http.MethodPost, peoplePath),
+		Service: v.scope == ScopeService, Queues: o.c.Queues != nil && may("/ops/queues"), Outbox: o.outbox != nil && may("/outbox/"),
+		Metrics: o.c.Metrics != nil && may("/metrics"), Nav: o.nav(v.scope)}
 	if hold, err := o.c.Store.Hold(r.Context()); err == nil && hold.Held() {
 		f.Held = sendingSays(hold)
 	}
@@ -33,8 +35,38 @@ func (o *operator) frame(r *http.Request, title string) frame {
 	return f
 }
 
+// navLink leads to one of the pages.
+type navLink struct{ Path, Title string }
+
+// nav returns the pages that are there and that a scope may see.
+func (o *operator) nav(scope string) (links []navLink) {
+	for _, l := range []struct {
+		navLink
+		there bool
+	}{
+		{navLink{"/", "Home"}, scope != ScopeService},
+		{navLink{"/ops", "Campaigns"}, true},
+		{navLink{peoplePath, "People"}, mayDo(scope, http.MethodPost, peoplePath)},
+		{navLink{inboundPath, "Messages to read"}, true},
+		{navLink{"/ops/cases", "Cases"}, true},
+		{navLink{"/ops/compliance", "Compliance"}, true},
+		{navLink{"/ops/queues", "Queues"}, o.c.Queues != nil},
+		{navLink{"/outbox/", "Outbox"}, o.outbox != nil},
+		{navLink{"/docs", "API"}, true},
+	} {
+		if l.there && mayDo(scope, http.MethodGet, l.Path) {
+			links = append(links, l.navLink)
+		}
+	}
+	return links
+}
+
 func (o *operator) registerHome() {
 	o.routes.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		if visitorOf(r.Context()).scope == ScopeService {
+			http.Redirect(w, r, peoplePath, http.StatusSeeOther)
+			return
+		}
 		campaigns, err := o.campaignLines(r.Context())
 		if err != nil {
 			o.pageFailed(w, r, "campaign", err)

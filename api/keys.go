@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -29,12 +30,13 @@ const (
 	ScopeAdmin     = "admin"     // everything
 	ScopeMarketing = "marketing" // everything but API keys
 	ScopeRead      = "read"      // GET alone
+	ScopeService   = "service"   // people, their wishes and what they answer
 	ScopeApp       = "app"       // reports of devices alone
 	ScopeOfficer   = "officer"   // the data protection officer: see officerMayDo
 )
 
 // Scopes lists all scopes.
-var Scopes = []string{ScopeAdmin, ScopeMarketing, ScopeRead, ScopeApp, ScopeOfficer}
+var Scopes = []string{ScopeAdmin, ScopeMarketing, ScopeRead, ScopeService, ScopeApp, ScopeOfficer}
 
 const (
 	keyPrefix = "utk_"
@@ -65,10 +67,30 @@ func mayDo(scope, method, path string) bool {
 		return true
 	case ScopeRead:
 		return safeMethod(method)
+	case ScopeService:
+		return serviceMay(method, path)
 	case ScopeApp:
 		return method == http.MethodPost && path == devicesPath
 	case ScopeOfficer:
 		return officerMayDo(method, path)
+	}
+	return false
+}
+
+// serviceMay says what a key of customer service allows: to find people, to see
+// them and what they answer, to set and lift their wishes, and to work on their
+// cases. Campaigns, templates, files and everything else are not its business.
+func serviceMay(method, path string) bool {
+	switch path {
+	case "/", "/docs", "/openapi.json":
+		return safeMethod(method)
+	case devicesPath, "/v1/suppressions", "/v1/suppressions/lift", "/v1/suppressions/check":
+		return method == http.MethodPost
+	}
+	for _, part := range []string{"/v1/people", "/v1/inbound", "/v1/cases", peoplePath, inboundPath, "/ops/cases"} {
+		if path == part || strings.HasPrefix(path, part+"/") {
+			return true
+		}
 	}
 	return false
 }

@@ -26,6 +26,7 @@ type operator struct {
 	pages   *pages
 	outbox  *outbox // nil: there is none
 	reader  suppression.Reader
+	finder  finder
 	handler http.Handler
 }
 
@@ -44,6 +45,7 @@ func operatorHeaders(p *pages) map[string]string {
 func newOperator(c Config) *operator {
 	o := &operator{c: c, guard: newGuard(c), routes: &routes{}, pages: loadPages(c.Log),
 		reader: suppression.Reader{Keyer: c.Keyer, Region: c.Region, Source: "operator"}}
+	o.finder = finder{o.reader, c.Signer}
 	o.api = humago.New(o.routes, humaConfig(c.Version))
 	o.registerContacts()
 	o.registerImports()
@@ -56,6 +58,9 @@ func newOperator(c Config) *operator {
 	o.registerCases()
 	o.registerCasePages()
 	o.registerCompliance()
+	o.registerPeople()
+	o.registerPeoplePages()
+	o.registerInboundPages()
 	o.registerDevices()
 	o.registerDatabase()
 	o.registerHolds()

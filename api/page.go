@@ -26,7 +26,7 @@ type pages struct {
 }
 
 func loadPages(log *slog.Logger) *pages {
-	t := template.Must(template.New("").Funcs(template.FuncMap{"path": url.PathEscape, "titled": titled, "in": inWords, "served": servedBy}).ParseFS(pageFiles, "pages/*.html"))
+	t := template.Must(template.New("").Funcs(template.FuncMap{"path": url.PathEscape, "titled": titled, "in": inWords, "served": servedBy, "says": func(by string) string { return byWords[by] }}).ParseFS(pageFiles, "pages/*.html"))
 	return &pages{templates: t, log: log, styleSource: hashOfStyle(t)}
 }
 

@@ -118,7 +118,8 @@ func TestPagesWithoutADatabase(t *testing.T) {
 }
 
 // operatorPages are the pages that people look at.
-var operatorPages = []string{"/", "/ops", sendingPage, "/docs", "/outbox/email/", "/outbox/email/1.eml", "/outbox/sms/", "/login", "/ops/campaigns/nothing"}
+var operatorPages = []string{"/", "/ops", sendingPage, "/docs", "/outbox/email/", "/outbox/email/1.eml", "/outbox/sms/", "/login", "/ops/campaigns/nothing",
+	"/ops/people", "/ops/people/1", "/ops/inbound"}
 
 var fromElsewhere = regexp.MustCompile(`(?i)(src|action)\s*=\s*"?(https?:)?//|@import|url\(|<script|<link|\son\w+=|\sstyle=`)
 

@@ -22,6 +22,7 @@ type Store interface {
 	Inbounds
 	rights.Cases
 	Officers
+	Persons
 	// Hold returns the hold on all sending, if there is one.
 	Hold(ctx context.Context) (dispatcher.Hold, error)
 	ChannelHolds

@@ -64,6 +64,24 @@ func (d dialect) otherKeys(u string) string {
 		lateral (select x.k from address_keys x where x.contact = mine.contact offset 0) p where mine.k = u.k and p.k <> u.k offset 0) p`
 }
 
+// lookUp joins the rows u with those of a table that match each: condition is
+// formatted with the table's alias. On Postgres each row is looked up by itself,
+// for the reason that otherKeys has.
+func (d dialect) lookUp(u, table, alias, condition string) string {
+	if d.embedded() {
+		return u + " cross join " + table + " " + alias + " on " + fmt.Sprintf(condition, alias)
+	}
+	return fmt.Sprintf("%s cross join lateral (select y.* from %s y where %s offset 0) %s", u, table, fmt.Sprintf(condition, "y"), alias)
+}
+
+// within is the condition that a text has another in it, both expressions.
+func (d dialect) within(text, part string) string {
+	if d.embedded() {
+		return "instr(" + text + ", " + part + ") > 0"
+	}
+	return "strpos(" + text + ", " + part + ") > 0"
+}
+
 // query collects the arguments of a statement while its text is written.
 type query struct {
 	d    dialect

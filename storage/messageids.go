@@ -40,3 +40,15 @@ func messageID(packed string, k audience.Key) string {
 	}
 	return ""
 }
+
+// keyOfMessageID finds whose message has an id.
+func keyOfMessageID(packed, id string) (k audience.Key, found bool) {
+	for line := range strings.Lines(packed) {
+		key, own, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		if own == id {
+			k, err := audience.ParseKey(key)
+			return k, err == nil
+		}
+	}
+	return k, false
+}

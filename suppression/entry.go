@@ -74,7 +74,7 @@ type Entry struct {
 	Sender    string       `json:"sender"`
 	Cause     Cause        `json:"cause"`
 	Active    bool         `json:"active"`
-	Source    string       `json:"source"`   // link, import, operator, provider, sms, email, app
+	Source    string       `json:"source"`   // link, import, operator, service, provider, sms, email, app
 	Evidence  string       `json:"evidence"` // how we know; no address in it
 	ExpiresAt time.Time    `json:"expires_at,omitzero"`
 	CreatedAt time.Time    `json:"created_at"`

@@ -14,7 +14,7 @@ type keysCommand struct {
 
 type keyCreate struct {
 	Name  string `required:"" help:"Unique name, such as the system that will use it."`
-	Scope string `required:"" enum:"admin,marketing,read,app,officer" help:"admin, marketing, read, app (reports of devices alone), or officer (the data protection officer)."`
+	Scope string `required:"" enum:"admin,marketing,read,service,app,officer" help:"admin, marketing, read, service: people, their wishes and their cases, app: reports of devices alone, or officer: the data protection officer."`
 }
 
 func (c keyCreate) Run(sh *shell) error {

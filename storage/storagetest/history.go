@@ -1,11 +1,13 @@
 package storagetest
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
 	"utskick/audience"
 	"utskick/dispatcher"
+	"utskick/storage"
 	"utskick/tracking"
 )
 
@@ -38,6 +40,9 @@ func historyTells(t *testing.T, e *Env) {
 			t.Errorf("contact %d: events %+v", i, h.Events)
 		}
 	}
+	if _, err := e.KeyOfMessage(e.ctx(), "call-1"); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("the id of a call to many names somebody: %v", err)
+	}
 }
 
 func messagesKeepTheirIDs(t *testing.T, e *Env) {
@@ -63,6 +68,16 @@ func messagesKeepTheirIDs(t *testing.T, e *Env) {
 		e.must(err)
 		if k := e.email(address(i)); len(got) != 1 || got[0].Outcome != "sent" || got[0].ProviderID != want[k] {
 			t.Errorf("contact %d: %+v, want the id %q", i, got, want[k])
+		}
+	}
+	for k, id := range want {
+		if got, err := e.KeyOfMessage(e.ctx(), id); err != nil || got != k {
+			t.Errorf("%q is found as %s, %v", id, got.Short(), err)
+		}
+	}
+	for _, id := range []string{"id", "d-1", "0", "", ks[0].String(), "id-3"} {
+		if _, err := e.KeyOfMessage(e.ctx(), id); !errors.Is(err, storage.ErrNotFound) {
+			t.Errorf("%q: %v", id, err)
 		}
 	}
 }

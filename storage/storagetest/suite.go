@@ -107,6 +107,11 @@ func Run(t *testing.T, e Engine) {
 		{"the auditor finds who was sent to after an objection", auditing},
 		{"history tells ruling, version and events", historyTells},
 		{"messages keep their provider's ids", messagesKeepTheirIDs},
+		{"people are found by what they have or had", peopleAreFound},
+		{"history has pages", historyHasPages},
+		{"history finds members in every slice", historyFindsSlices},
+		{"a message is found by its id alone", messagesAreFound},
+		{"what a person said is read back", personsAnswersAreKept},
 		{"API keys are found by hash until revoked", apiKeys},
 		{"templates keep their versions", templateVersions},
 	} {

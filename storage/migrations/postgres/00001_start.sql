@@ -487,3 +487,8 @@ create table api_keys (
     created_at bigint not null,
     revoked_at bigint not null default 0
 );
+
+-- What customer service looks a person up by: what she answered, and what was
+-- done to her data.
+create index inbound_k on inbound (k);
+create index audit_object on audit (object, id);

@@ -466,3 +466,6 @@ create table api_keys (
     created_at integer not null,
     revoked_at integer not null default 0
 );
+
+create index inbound_k on inbound (k);
+create index audit_object on audit (object, id);
