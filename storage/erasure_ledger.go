@@ -204,12 +204,12 @@ func (x *erasing) neighbours(ctx context.Context, b bounds, k audience.Key) (bef
 	return before, after, nil
 }
 
-// narrowCalls does the same for calls. One that is left with nobody ends just
-// before the batch begins.
+// narrowCalls does the same for calls. One that is left with nobody ends before
+// all keys.
 func (x *erasing) narrowCalls(ctx context.Context, b bounds, k, before audience.Key) error {
 	to := keyArg(before)
 	if to == nil {
-		to = afterOf(dispatcher.Batch{Low: b.low})
+		to = make([]byte, audience.KeySize)
 	}
 	err := x.run(ctx,
 		statement{`update calls set k_from = $3 where batch = $1 and k_from = $2`, []any{b.batch, keyArg(k), keyArg(before)}},
