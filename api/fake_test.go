@@ -11,6 +11,7 @@ import (
 
 	"utskick/audience"
 	"utskick/dispatcher"
+	"utskick/rights"
 	"utskick/suppression"
 	"utskick/templates"
 	"utskick/tracking"
@@ -55,6 +56,7 @@ type memory struct {
 	hold       dispatcher.Hold
 	replies    []suppression.Reply
 	closed     []int64 // ids of replies
+	erasures   []rights.Erasure
 }
 
 func (m *memory) fails() error {

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -27,7 +28,7 @@ type Keys interface {
 // The scopes of keys.
 const (
 	ScopeAdmin     = "admin"     // everything
-	ScopeMarketing = "marketing" // everything but API keys
+	ScopeMarketing = "marketing" // everything but API keys, exports and erasures of people
 	ScopeRead      = "read"      // GET alone
 	ScopeApp       = "app"       // reports of devices alone
 )
@@ -59,6 +60,9 @@ func HashKey(key string) []byte {
 
 // mayDo says whether a scope allows a request by its method and path.
 func mayDo(scope, method, path string) bool {
+	if strings.HasPrefix(path, peoplePath) {
+		return mayServePeople(scope)
+	}
 	switch scope {
 	case ScopeAdmin, ScopeMarketing:
 		return true

@@ -55,6 +55,7 @@ func newOperator(c Config) *operator {
 	o.registerInbound()
 	o.registerDevices()
 	o.registerDatabase()
+	o.registerPeople()
 	o.registerHolds()
 	o.registerLogin()
 	o.registerHome()

@@ -26,6 +26,8 @@ type config struct {
 	Proxies       []netip.Prefix
 	SecretFile    string
 	Region        string
+	Authority     string // that people may complain to
+	Retention     string // how long data is kept, for access exports; empty: the default words
 	Providers     map[audience.Channel]string
 	Rates         map[audience.Channel]int
 	DomainRates   map[string]int // of mail domains
@@ -142,6 +144,8 @@ func readConfig(lookup func(string) (string, bool), demo bool) (config, error) {
 		Listen:       e.address("UTSKICK_LISTEN", "127.0.0.1:8080"),
 		PublicListen: e.address("UTSKICK_PUBLIC_LISTEN", "127.0.0.1:8081"),
 		Region:       e.text("UTSKICK_REGION", "SE"),
+		Authority:    e.text("UTSKICK_AUTHORITY", "Integritetsskyddsmyndigheten (IMY), https://www.imy.se"),
+		Retention:    e.text("UTSKICK_RETENTION", ""),
 		DKIMKeyFile:  e.file("UTSKICK_DKIM_KEY_FILE", ""),
 		FCMFile:      e.file("GOOGLE_APPLICATION_CREDENTIALS", ""),
 		Providers:    map[audience.Channel]string{},

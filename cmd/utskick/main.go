@@ -36,6 +36,7 @@ type commands struct {
 	Migrate      migrateCommand      `cmd:"" help:"Bring the database to this version."`
 	Contacts     contactsCommand     `cmd:"" help:"Contacts."`
 	Suppressions suppressionsCommand `cmd:"" help:"Who must not be contacted."`
+	People       peopleCommand       `cmd:"" help:"What people may ask for: all that is held about them, and erasure."`
 	Senders      sendersCommand      `cmd:"" help:"Who messages come from."`
 	Templates    templatesCommand    `cmd:"" help:"What messages say."`
 	Campaigns    campaignsCommand    `cmd:"" help:"Campaigns and their runs."`

@@ -58,6 +58,7 @@ func (workCommand) Run(sh *shell) error {
 		a.log.Info("working", "channels", a.channels())
 		var watch sync.WaitGroup
 		watch.Go(func() { a.store.Watch(sh.ctx) })
+		watch.Go(func() { a.eraser().Run(sh.ctx) })
 		err = errors.Join(pool.Run(sh.ctx), closeProviders())
 		watch.Wait()
 		return err
@@ -133,6 +134,10 @@ func (a *app) serveWith(ctx context.Context, in *intake, redis *workers.Redis, w
 			return err
 		}
 		g.Go(func() error { return errors.Join(pool.Run(ctx), closeProviders()) })
+		g.Go(func() error {
+			a.eraser().Run(ctx)
+			return nil
+		})
 	}
 	g.Go(func() error {
 		auditor.Run(ctx)
@@ -159,7 +164,7 @@ func (a *app) server(redis *workers.Redis, auditor *dispatcher.Auditor, in *inta
 	}
 	c := api.Config{
 		Store: a.store, Keys: apiKeys{a.store}, Register: a.register, Intake: in.Intake, Contacts: a.contacts(), Keyer: a.keyer, Signer: a.signer,
-		NotFound: storage.ErrNotFound, Conflict: storage.ErrConflict, Secret: a.secret.SessionKey, Region: a.cfg.Region,
+		NotFound: storage.ErrNotFound, Conflict: storage.ErrConflict, Secret: a.secret.SessionKey, Region: a.cfg.Region, About: a.about(),
 		PublicURL: a.cfg.PublicURL, Proxies: a.cfg.Proxies, Queues: redis.Dashboard("/ops/queues"), Redis: redis.Ping, Metrics: metrics(auditor, a.held, in.Standing, counts), Now: failpoint.Now, Log: a.log,
 		Hooks: hooks, HookCounts: counts,
 	}
