@@ -74,12 +74,13 @@ func (s *Store) erasure(ctx context.Context, from rowQueryer, id int64) (rights.
 }
 
 // ErasureList implements [rights.Erasures].
-func (s *Store) ErasureList(ctx context.Context, open bool, limit int) (list []rights.Erasure, err error) {
+func (s *Store) ErasureList(ctx context.Context, open bool, limit int) ([]rights.Erasure, error) {
+	list := []rights.Erasure{}
 	text := `select ` + erasureColumns + ` order by e.id desc limit $1`
 	if open {
 		text = `select ` + erasureColumns + ` where e.done_at = 0 order by e.id desc limit $1`
 	}
-	err = each(ctx, s.read, text, []any{limit}, func(rows *sql.Rows) error {
+	err := each(ctx, s.read, text, []any{limit}, func(rows *sql.Rows) error {
 		e, err := scanErasure(rows)
 		list = append(list, e)
 		return err
