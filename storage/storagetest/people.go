@@ -134,7 +134,8 @@ type resident struct {
 func (r *restored) settle(mark string) resident {
 	r.t.Helper()
 	c := audience.Contact{ExternalID: "id-" + mark, FirstName: "Förnamn-" + mark, LastName: "Efternamn-" + mark, Locale: "sv-SE", TimeZone: "Europe/Stockholm",
-		Attributes: map[string]string{"city": "Ort-" + mark}, Basis: audience.Consent, BasisEvidence: "grund-" + mark}
+		Attributes: map[string]string{"city": "Ort-" + mark}, Basis: audience.Consent, BasisEvidence: "grund-" + mark,
+		Sale: audience.Sale{Reference: "köp-" + mark, Offered: "yes", Family: "vara-" + mark}}
 	for _, old := range []string{"old-", "new-"} {
 		c.Email, c.Devices = old+mark+"@example.com", []audience.Device{{Token: "token-" + old + mark}}
 		c.Phone = "+467017406" + map[string]string{"old-": "1", "new-": "2"}[old] + map[string]string{"anna": "0", "bertil": "1", "cia": "2"}[mark]
@@ -429,36 +430,36 @@ func erasureLeavesOthers(t *testing.T, r *restored) {
 }
 
 func lateForTheErased(t *testing.T, r *restored) {
-	p := r.settle("anna")
-	r.settle("bertil")
+	p, q := r.settle("anna"), r.settle("bertil")
 	group := r.mailed()
-	k := r.email(p.now.Email)
-	notice := suppression.Notice{Event: tracking.Event{Type: tracking.Bounced, At: r.Now, Group: group, Key: k, Dedupe: "b-1"},
-		Effect: suppression.Effect{Cause: suppression.Bounced}}
-	r.erase(rights.Asked{ExternalID: p.now.ExternalID})
-	for range 2 {
-		r.must(r.AppendEvent(r.ctx(), tracking.Event{Type: tracking.Opens, At: r.Now, Group: group, Key: k, Dedupe: "o"}))
-		_, err := r.TakeNotices(r.ctx(), []suppression.Notice{notice})
+	for x, want := range map[*resident][]suppression.Cause{&p: {suppression.Unsubscribed, suppression.Erased}, &q: {suppression.Unsubscribed}} {
+		k := r.email(x.now.Email)
+		r.erase(rights.Asked{ExternalID: x.now.ExternalID, Declined: x == &q})
+		notice := suppression.Notice{Event: tracking.Event{Type: tracking.Bounced, At: r.Now, Group: group, Key: k, Dedupe: "b-" + x.mark},
+			Effect: suppression.Effect{Cause: suppression.Bounced}}
+		for range 2 {
+			r.must(r.AppendEvent(r.ctx(), tracking.Event{Type: tracking.Opens, At: r.Now, Group: group, Key: k, Dedupe: "o-" + x.mark}))
+			_, err := r.TakeNotices(r.ctx(), []suppression.Notice{notice})
+			r.must(err)
+		}
+		r.must1(r.Record(r.ctx(), suppression.Unsubscribe(k, audience.Email, group)))
+		if left := r.everything("suppressions", "suppression_changes"); strings.Contains(left, k.String()) {
+			t.Error("what came late has brought a key back")
+		}
+		entries, err := r.Entries(r.ctx(), []audience.Key{k})
 		r.must(err)
-	}
-	r.must1(r.Record(r.ctx(), suppression.Unsubscribe(k, audience.Email, group)))
-	if left := r.everything("suppressions", "suppression_changes"); strings.Contains(left, k.String()) {
-		t.Error("what came late has brought a key back")
-	}
-	entries, err := r.Entries(r.ctx(), []audience.Key{k})
-	r.must(err)
-	var causes []suppression.Cause
-	for _, e := range entries {
-		causes = append(causes, e.Cause)
-	}
-	if diff := cmp.Diff([]suppression.Cause{suppression.Unsubscribed, suppression.Erased}, causes); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+		var causes []suppression.Cause
+		for _, e := range entries {
+			causes = append(causes, e.Cause)
+		}
+		if diff := cmp.Diff(want, causes); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", x.mark, diff)
+		}
 	}
 	r.unbroken()
 	back := contact(p.now.ExternalID, p.now.Email)
 	r.save(back)
-	own := r.Keyer.Key(audience.KindContact, back.ExternalID)
-	for _, key := range []audience.Key{k, own} {
+	for _, key := range []audience.Key{r.email(back.Email), r.Keyer.Key(audience.KindContact, back.ExternalID)} {
 		if cause, _, err := suppression.Check(r.ctx(), r.Store, marketing, key); err != nil || cause != suppression.Erased {
 			t.Errorf("imported again: %q, %v", cause, err)
 		}
