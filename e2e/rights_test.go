@@ -25,7 +25,9 @@ func TestErasure(t *testing.T) {
 	link := unsubscribeLink.FindString(mailTo(t, w.outbox("email"), "c1@example.com").HTML)
 	w.must("suppressions", "add", "c1@example.com", "--evidence", "brev 7")
 	w.exported("c1", "c1@example.com", "brev 7", "Namn 1", "first")
-	key := w.key()
+	var made struct{ Key string }
+	decode(t, w.must("keys", "create", "--name", "service", "--scope", "admin", "--json"), &made)
+	key := made.Key
 	if res, body := ask(t, http.MethodPost, p.operator+"/v1/people/c1/erase", key, "application/json", `{"case":"2026-114"}`); res.StatusCode != http.StatusAccepted {
 		t.Fatalf("%s: %s", res.Status, body)
 	}
