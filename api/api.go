@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"utskick/audience"
+	"utskick/rights"
 	"utskick/suppression"
 	"utskick/tracking"
 )
@@ -41,6 +42,9 @@ type Config struct {
 	// another one is not launched: its messages would wait until they expire.
 	// Nil: all.
 	Channels []audience.Channel
+
+	// About is what access exports say besides the data.
+	About rights.About
 
 	Secret    []byte // signs sessions; at least 32 bytes, the same in every process
 	Region    string // two-letter country of phone numbers without a country code

@@ -62,6 +62,7 @@ type memory struct {
 	messages   map[string]audience.Key // by their providers' ids
 	grants     []suppression.Grant
 	pastGrants []suppression.PastGrant
+	erasures   []rights.Erasure
 }
 
 func (m *memory) fails() error {

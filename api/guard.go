@@ -189,6 +189,9 @@ func (g *guard) turnAway(w http.ResponseWriter, r *http.Request, err error) {
 // forbidden says why a visitor may not do what is asked, or nothing.
 func (g *guard) forbidden(v visitor, w http.ResponseWriter, r *http.Request) *ProblemDetails {
 	if !mayDo(v.scope, r.Method, r.URL.Path) && r.URL.Path != logoutPath {
+		if rightsPaths.MatchString(r.URL.Path) {
+			return newProblem(http.StatusForbidden, "this key may not export or erase people: use one of scope admin or service")
+		}
 		if v.scope == ScopeApp {
 			return newProblem(http.StatusForbidden, "this key may report devices, and nothing else")
 		}

@@ -93,6 +93,12 @@ func TestScopes(t *testing.T) {
 		if pattern == "POST "+logoutPath {
 			continue // whoever came in may go out
 		}
+		if rightsPaths.MatchString(path) {
+			for _, key := range []string{s.aud, s.marketer} {
+				s.as(key, method, path, body).want(t, http.StatusForbidden)
+			}
+			continue
+		}
 		a := s.as(s.aud, method, path, body)
 		if forbidden := a.status == http.StatusForbidden; forbidden != (method != http.MethodGet) {
 			t.Errorf("%s by a key that may read: got %d", pattern, a.status)

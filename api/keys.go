@@ -28,7 +28,7 @@ type Keys interface {
 // The scopes of keys.
 const (
 	ScopeAdmin     = "admin"     // everything
-	ScopeMarketing = "marketing" // everything but API keys
+	ScopeMarketing = "marketing" // everything but API keys, exports and erasures of people
 	ScopeRead      = "read"      // GET alone
 	ScopeService   = "service"   // people, their wishes and what they answer
 	ScopeApp       = "app"       // reports of devices alone
@@ -62,6 +62,9 @@ func HashKey(key string) []byte {
 
 // mayDo says whether a scope allows a request by its method and path.
 func mayDo(scope, method, path string) bool {
+	if rightsPaths.MatchString(path) {
+		return mayServeRights(scope)
+	}
 	switch scope {
 	case ScopeAdmin, ScopeMarketing:
 		return true

@@ -63,6 +63,7 @@ func newOperator(c Config) *operator {
 	o.registerInboundPages()
 	o.registerDevices()
 	o.registerDatabase()
+	o.registerRights()
 	o.registerHolds()
 	o.registerLogin()
 	o.registerHome()

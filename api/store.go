@@ -23,6 +23,7 @@ type Store interface {
 	rights.Cases
 	Officers
 	Persons
+	Rights
 	// Hold returns the hold on all sending, if there is one.
 	Hold(ctx context.Context) (dispatcher.Hold, error)
 	ChannelHolds

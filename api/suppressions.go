@@ -62,7 +62,7 @@ type liftFields struct {
 	Topic    string `json:"topic,omitempty"`
 	Purpose  string `json:"purpose,omitempty" enum:"*,marketing,profiling,open_tracking,ad_tracking,ad_list_sharing"`
 	Sender   string `json:"sender,omitempty"`
-	Cause    string `json:"cause" enum:"objected,unsubscribed,stopped,complained,withdrawn,bounced,invalid,unregistered,push_off,paused"`
+	Cause    string `json:"cause" enum:"erased,objected,unsubscribed,stopped,complained,withdrawn,bounced,invalid,unregistered,push_off,paused"`
 	Evidence string `json:"evidence" minLength:"1" doc:"How it is known that the person wants this, such as the number of a case; no address"`
 }
 

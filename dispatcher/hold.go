@@ -27,8 +27,11 @@ type Released struct {
 	Journals []Replayed `json:"journals"`
 	// Relaunched are new runs of campaigns that were launched in what was lost.
 	Relaunched []int64 `json:"relaunched"`
-	Runs       []int64 `json:"runs"`     // whose unfinished members are in doubt now
-	InDoubt    int64   `json:"in_doubt"` // how many those are
+	// Erasing is how many people are there again who were erased, or asked to be, in
+	// what was lost: their erasures are under way again.
+	Erasing int     `json:"erasing"`
+	Runs    []int64 `json:"runs"`     // whose unfinished members are in doubt now
+	InDoubt int64   `json:"in_doubt"` // how many those are
 }
 
 // Replayed is what became of a file of the journal.

@@ -1,6 +1,7 @@
-// Package rights says what a person may ask for, and what becomes of it: cases with
-// their clock, how long anything about her is kept, and what the data protection
-// officer is shown. It knows nothing of SQL or HTTP.
+// Package rights says what a person may ask for, and what becomes of it: which
+// columns of the database hold data about her, what an access export contains, how
+// an erasure proceeds, cases with their clock, how long anything about her is kept,
+// and what the data protection officer is shown. It knows nothing of SQL or HTTP.
 package rights
 
 import (

@@ -38,6 +38,9 @@ func (s *Store) SaveContacts(ctx context.Context, rows []audience.Row) (audience
 	var saved audience.Saved
 	var refused []journalLine
 	err := s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if err := s.keepPeople(ctx, tx); err != nil {
+			return err
+		}
 		ids := make([]string, len(rows))
 		for i, r := range rows {
 			ids[i] = r.Contact.ExternalID

@@ -16,8 +16,8 @@ import (
 )
 
 // journalLine is one line of the journal: a suppression entry as it was written;
-// a consent that was refused, which is one without a cause; or a launch, which has
-// nothing else. It holds a key, never an address.
+// a consent that was refused, which is one without a cause; an erasure, which has a
+// contact's key; or a launch, which has nothing else. It holds a key, never an address.
 type journalLine struct {
 	Version    int64  `json:"v,omitempty"` // of a refusal: that of the index at the time
 	Generation int64  `json:"g,omitempty"`
@@ -34,6 +34,7 @@ type journalLine struct {
 	ExpiresAt  int64  `json:"x,omitempty"` // milliseconds, 0: never
 
 	Launch *launched `json:"launch,omitempty"`
+	Erase  *erased   `json:"erase,omitempty"`
 
 	key audience.Key
 }
@@ -44,6 +45,13 @@ type launched struct {
 	Run      int64  `json:"run"`
 	Due      int64  `json:"due"`     // milliseconds
 	SendBy   int64  `json:"send_by"` // milliseconds
+}
+
+// erased says that somebody asked to be erased.
+type erased struct {
+	Case     string `json:"case"`
+	By       string `json:"by"`
+	Declined bool   `json:"declined,omitempty"`
 }
 
 func lineOf(e suppression.Entry, generation, at int64) journalLine {
@@ -125,7 +133,13 @@ func parseLine(line []byte) (l journalLine, err error) {
 	if l.Launch != nil {
 		return l, nil
 	}
-	if l.key, err = audience.ParseKey(l.Key); err != nil || l.key.IsZero() || l.Purpose == "" || l.Sender == "" {
+	if l.key, err = audience.ParseKey(l.Key); err != nil || l.key.IsZero() {
+		return l, errDamaged
+	}
+	if l.Erase != nil {
+		return l, nil
+	}
+	if l.Purpose == "" || l.Sender == "" {
 		return l, errDamaged
 	}
 	if !l.refusal() && l.entry().Validate() != nil {

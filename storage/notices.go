@@ -133,7 +133,7 @@ func withoutKnown(events []tracking.Event, again []suppression.Notice) []trackin
 
 // freshNotices parts the notices that are on record from those that are not, each
 // once. Those about a group that is not there are of another database, and left
-// out.
+// out; and so is what says of somebody who was erased that her address is dead.
 func (s *Store) freshNotices(ctx context.Context, tx *sql.Tx, notices []suppression.Notice) (fresh, again []suppression.Notice, err error) {
 	seen := map[string]bool{}
 	var ask []suppression.Notice
@@ -147,15 +147,18 @@ func (s *Store) freshNotices(ctx context.Context, tx *sql.Tx, notices []suppress
 		index[i], ks[i], groups[i], dedupes[i] = int64(i), n.Key, n.Group, n.Dedupe
 	}
 	q := s.query()
-	text := fmt.Sprintf(`select u.i, exists (select 1 from events e where e.k = u.k and e.dedupe = u.dedupe) from %s join groups g on g.id = u.grp`,
+	text := fmt.Sprintf(`select u.i, exists (select 1 from events e where e.k = u.k and e.dedupe = u.dedupe),
+		exists (select 1 from members m where m.grp = u.grp and m.k = u.k) or exists (select 1 from address_keys a where a.k = u.k)
+		from %s join groups g on g.id = u.grp`,
 		q.table("u", ints("i", index), keys("k", ks), ints("grp", groups), texts("dedupe", dedupes)))
 	err = each(ctx, tx, text, q.args, func(rows *sql.Rows) error {
 		var i int64
-		var known bool
-		err := rows.Scan(&i, &known)
-		if known {
+		var known, somebody bool
+		err := rows.Scan(&i, &known, &somebody)
+		switch {
+		case known:
 			again = append(again, ask[i])
-		} else {
+		case somebody || ask[i].Wish().Person:
 			fresh = append(fresh, ask[i])
 		}
 		return err

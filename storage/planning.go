@@ -40,6 +40,9 @@ func (s *Store) PlanSlice(ctx context.Context, ref dispatcher.SliceRef) error {
 // planSlice plans a slice if the condition holds.
 func (s *Store) planSlice(ctx context.Context, ref dispatcher.SliceRef, condition func(*query) string) error {
 	err := s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if err := s.keepPeople(ctx, tx); err != nil {
+			return err
+		}
 		p, err := s.slicePlan(ctx, tx, ref, condition)
 		if err != nil || p == nil {
 			return err

@@ -26,6 +26,9 @@ func (s *Store) ReleaseHold(ctx context.Context, actor string, others []string) 
 	if r.Journals, err = replayed.all(ctx, others); err != nil {
 		return r, fmt.Errorf("release: %w", err)
 	}
+	if r.Erasing, err = s.eraseAgain(ctx, replayed.erasures); err != nil {
+		return r, fmt.Errorf("release: %w", err)
+	}
 	if r.Relaunched, err = s.launchLost(ctx, replayed.launches); err != nil {
 		return r, fmt.Errorf("release: %w", err)
 	}

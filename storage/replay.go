@@ -31,6 +31,7 @@ type replay struct {
 	applied  map[identityOf]there
 	page     []journalLine
 	launches []launched
+	erasures []journalLine
 }
 
 // file replays one journal file.
@@ -50,6 +51,10 @@ func (r *replay) file(ctx context.Context, path string) (dispatcher.Replayed, er
 		done.Lines++
 		if l.Launch != nil {
 			r.launches = append(r.launches, *l.Launch)
+			return nil
+		}
+		if l.Erase != nil {
+			r.erasures = append(r.erasures, l)
 			return nil
 		}
 		if r.page = append(r.page, l); len(r.page) < suppression.ImportSize {

@@ -22,8 +22,8 @@ import (
 // bounce is none.
 func (q *query) untracked() string {
 	wish := fmt.Sprintf(`x.active and (x.expires_at is null or x.expires_at > %s) and x.channel in ('*', g.channel) and x.sender in ('*', g.sender)
-		and (x.purpose = '%s' or x.purpose = '*' and x.cause in ('%s', '%s'))`,
-		q.arg(q.now), suppression.OpenTracking, suppression.Objected, suppression.Withdrawn)
+		and (x.purpose = '%s' or x.purpose = '*' and x.cause in ('%s', '%s', '%s'))`,
+		q.arg(q.now), suppression.OpenTracking, suppression.Erased, suppression.Objected, suppression.Withdrawn)
 	return fmt.Sprintf(`u.k is not null and u.type in ('%[1]s', '%[2]s') and (
 		exists (select 1 from suppressions x where x.k = u.k and %[3]s)
 		or exists (select 1 from members m join contacts c on c.id = m.contact where m.grp = g.id and m.k = u.k and (

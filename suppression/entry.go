@@ -21,6 +21,7 @@ type Cause string
 // The causes, the weightiest first. NoBasis is not an entry: it is the gate's
 // own ruling over a contact without a legal ground.
 const (
+	Erased       Cause = "erased"       // was erased, and is not to be contacted when a file brings her again (GDPR 17(1)(c), 21(3))
 	Objected     Cause = "objected"     // told us in any form (GDPR 21(2)-(3))
 	Unsubscribed Cause = "unsubscribed" // used the link in a message
 	Stopped      Cause = "stopped"      // answered STOP to an SMS
@@ -37,7 +38,7 @@ const (
 
 // Causes lists all that an entry may have, the weightiest first. When several
 // entries match a person, the weightiest is the cause that is reported.
-var Causes = []Cause{Objected, Unsubscribed, Stopped, Complained, Withdrawn, Restricted, Bounced, Invalid, Unregistered, PushOff, Paused}
+var Causes = []Cause{Erased, Objected, Unsubscribed, Stopped, Complained, Withdrawn, Restricted, Bounced, Invalid, Unregistered, PushOff, Paused}
 
 // rank orders causes by weight, 0 the weightiest.
 func rank(c Cause) int {

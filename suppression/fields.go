@@ -180,7 +180,7 @@ func validName(s string) bool {
 // personal says whether a cause is a person's own word, and so holds for all of
 // her addresses.
 func personal(c Cause) bool {
-	return slices.Contains([]Cause{Objected, Unsubscribed, Stopped, Complained, Withdrawn, Restricted}, c)
+	return slices.Contains([]Cause{Erased, Objected, Unsubscribed, Stopped, Complained, Withdrawn, Restricted}, c)
 }
 
 func expiry(s string, c Cause) (time.Time, error) {

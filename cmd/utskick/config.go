@@ -27,6 +27,8 @@ type config struct {
 	Proxies       []netip.Prefix
 	SecretFile    string
 	Region        string
+	Authority     string // that people may complain to
+	RetentionText string // how long data is kept, for access exports; empty: the default words
 	Providers     map[audience.Channel]string
 	Rates         map[audience.Channel]int
 	DomainRates   map[string]int // of mail domains
@@ -137,18 +139,20 @@ var providerNames = map[audience.Channel][]string{
 func readConfig(lookup func(string) (string, bool), demo bool) (config, error) {
 	e := &environment{lookup: lookup}
 	c := config{
-		DataDir:      e.file("UTSKICK_DATA_DIR", "./data"),
-		DatabaseURL:  e.text("UTSKICK_DATABASE_URL", ""),
-		RedisURL:     e.text("UTSKICK_REDIS_URL", ""),
-		PublicURL:    e.webAddress("UTSKICK_PUBLIC_URL"),
-		Listen:       e.address("UTSKICK_LISTEN", "127.0.0.1:8080"),
-		PublicListen: e.address("UTSKICK_PUBLIC_LISTEN", "127.0.0.1:8081"),
-		Region:       e.text("UTSKICK_REGION", "SE"),
-		DKIMKeyFile:  e.file("UTSKICK_DKIM_KEY_FILE", ""),
-		FCMFile:      e.file("GOOGLE_APPLICATION_CREDENTIALS", ""),
-		Providers:    map[audience.Channel]string{},
-		Rates:        map[audience.Channel]int{},
-		Concurrency:  map[string]int{"plan": 1},
+		DataDir:       e.file("UTSKICK_DATA_DIR", "./data"),
+		DatabaseURL:   e.text("UTSKICK_DATABASE_URL", ""),
+		RedisURL:      e.text("UTSKICK_REDIS_URL", ""),
+		PublicURL:     e.webAddress("UTSKICK_PUBLIC_URL"),
+		Listen:        e.address("UTSKICK_LISTEN", "127.0.0.1:8080"),
+		PublicListen:  e.address("UTSKICK_PUBLIC_LISTEN", "127.0.0.1:8081"),
+		Region:        e.text("UTSKICK_REGION", "SE"),
+		Authority:     e.text("UTSKICK_AUTHORITY", "Integritetsskyddsmyndigheten (IMY), https://www.imy.se"),
+		RetentionText: e.text("UTSKICK_RETENTION_TEXT", ""),
+		DKIMKeyFile:   e.file("UTSKICK_DKIM_KEY_FILE", ""),
+		FCMFile:       e.file("GOOGLE_APPLICATION_CREDENTIALS", ""),
+		Providers:     map[audience.Channel]string{},
+		Rates:         map[audience.Channel]int{},
+		Concurrency:   map[string]int{"plan": 1},
 	}
 	c.SecretFile = e.file("UTSKICK_SECRET_FILE", "")
 	if c.SecretFile == "" && c.DatabaseURL != "" {

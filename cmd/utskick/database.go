@@ -50,6 +50,9 @@ func (c databaseRelease) Run(sh *shell) error {
 		if len(r.Relaunched) > 0 {
 			fmt.Fprintf(sh.stdout, "Campaigns were launched in what was lost; as runs %v their audience is in doubt.\n", r.Relaunched)
 		}
+		if r.Erasing > 0 {
+			fmt.Fprintf(sh.stdout, "%d people are there again who were to be erased; they are being erased again.\n", r.Erasing)
+		}
 		return sh.print(r, "Sending goes on. %d members of %d runs are in doubt, because they may have been sent to in what was lost.", r.InDoubt, len(r.Runs))
 	})
 }

@@ -37,6 +37,7 @@ type commands struct {
 	Contacts     contactsCommand     `cmd:"" help:"Contacts."`
 	Suppressions suppressionsCommand `cmd:"" help:"Who must not be contacted."`
 	Replies      repliesCommand      `cmd:"" help:"What comes back by mail."`
+	People       peopleCommand       `cmd:"" help:"What people may ask for: all that is held about them, and erasure."`
 	Senders      sendersCommand      `cmd:"" help:"Who messages come from."`
 	Templates    templatesCommand    `cmd:"" help:"What messages say."`
 	Campaigns    campaignsCommand    `cmd:"" help:"Campaigns and their runs."`

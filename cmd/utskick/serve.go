@@ -60,6 +60,7 @@ func (workCommand) Run(sh *shell) error {
 		var watch sync.WaitGroup
 		watch.Go(func() { a.store.Watch(sh.ctx) })
 		watch.Go(func() { a.retention().Run(sh.ctx) })
+		watch.Go(func() { a.eraser().Run(sh.ctx) })
 		err = errors.Join(pool.Run(sh.ctx), closeProviders())
 		watch.Wait()
 		return err
@@ -140,6 +141,10 @@ func (a *app) serveWith(ctx context.Context, in *intake, redis *workers.Redis, w
 			a.retention().Run(ctx)
 			return nil
 		})
+		g.Go(func() error {
+			a.eraser().Run(ctx)
+			return nil
+		})
 	}
 	g.Go(func() error {
 		auditor.Run(ctx)
@@ -170,7 +175,7 @@ func (a *app) server(redis *workers.Redis, auditor *dispatcher.Auditor, in *inta
 	}
 	c := api.Config{
 		Store: a.store, Keys: apiKeys{a.store}, Register: a.register, Intake: timedIntake{in.Intake, latencies}, Contacts: a.contacts(), Keyer: a.keyer, Signer: a.signer,
-		NotFound: storage.ErrNotFound, Conflict: storage.ErrConflict, Secret: a.secret.SessionKey, Region: a.cfg.Region,
+		NotFound: storage.ErrNotFound, Conflict: storage.ErrConflict, Secret: a.secret.SessionKey, Region: a.cfg.Region, About: a.about(),
 		PublicURL: a.cfg.PublicURL, Proxies: a.cfg.Proxies, Queues: redis.Dashboard("/ops/queues"), Redis: redis.Ping, Metrics: metrics(auditor, a.held, in.Standing, counts), Now: failpoint.Now, Log: a.log,
 		Hooks: hooks, HookCounts: counts,
 	}

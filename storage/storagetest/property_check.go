@@ -112,7 +112,7 @@ func (m *machine) checkReport(r *modelRun) {
 
 func (w *model) wantReport(r *modelRun, ch audience.Channel) dispatcher.ChannelReport {
 	at := place{r.ID, ch}
-	c := dispatcher.ChannelReport{Channel: ch, Causes: map[string]map[string]int64{}, Unsubscribed: int64(len(w.unsubs[at])), Resolved: w.resolved[at]}
+	c := dispatcher.ChannelReport{Channel: ch, Causes: map[string]map[string]int64{}, Unsubscribed: int64(len(w.unsubs[at])) + w.strangers[at], Resolved: w.resolved[at]}
 	if c.Unsubscribed > 0 {
 		c.Events = map[string]int64{string(tracking.Unsubscribes): c.Unsubscribed}
 	}

@@ -25,6 +25,8 @@ type model struct {
 	groups  map[int64]*modelBatch // the same: here, a group has one
 	entries map[entryID]*modelEntry
 	unsubs  map[place]map[audience.Key]bool
+	// strangers counts the unsubscribes with a key that nobody has or had.
+	strangers map[place]int64
 	// resolved counts those in doubt for whom evidence came.
 	resolved map[place]int64
 	version  int64
@@ -134,7 +136,7 @@ var twoLanguages = templates.Template{Default: "sv", Contents: map[string]templa
 
 func newModel(e *Env) *model {
 	return &model{e: e, members: map[memberID]*member{}, batchOf: map[int64]*modelBatch{}, groups: map[int64]*modelBatch{},
-		entries: map[entryID]*modelEntry{}, unsubs: map[place]map[audience.Key]bool{}, resolved: map[place]int64{}}
+		entries: map[entryID]*modelEntry{}, unsubs: map[place]map[audience.Key]bool{}, strangers: map[place]int64{}, resolved: map[place]int64{}}
 }
 
 func (w *model) now() int64 { return w.e.Now.UnixMilli() }

@@ -126,7 +126,11 @@ func (w *model) record(wish suppression.Wish) (suppression.Recorded, []entryID) 
 		if w.unsubs[at] == nil {
 			w.unsubs[at] = map[audience.Key]bool{}
 		}
-		w.unsubs[at][e.Key] = true
+		if slices.ContainsFunc(w.people, func(p *person) bool { return p.ever[e.Key] }) {
+			w.unsubs[at][e.Key] = true
+		} else {
+			w.strangers[at]++
+		}
 	}
 	return rec, written
 }

@@ -123,6 +123,7 @@ func Run(t *testing.T, e Engine) {
 	t.Run("a look-up takes no message of another run", func(t *testing.T) { lookingPastOthers(t, e) })
 	t.Run("leases", func(t *testing.T) { leases(t, e) })
 	t.Run("a database that was restored", func(t *testing.T) { restores(t, e) })
+	t.Run("what people may ask for", func(t *testing.T) { peoplesRights(t, e) })
 	t.Run("steps in any order", func(t *testing.T) { property(t, e) })
 	t.Run("another pepper is refused", func(t *testing.T) { otherPepper(t, e) })
 	t.Run("a database that was not migrated is refused", func(t *testing.T) { notMigrated(t, e) })

@@ -470,6 +470,19 @@ create table mail_taken (
     at      bigint not null
 );
 
+-- Who asked to be erased (docs/adr/0012-erasure.md). Until it is done a row names
+-- the contact; then it says that and when somebody was, and nobody knows who.
+create table erasures (
+    id          bigint generated always as identity primary key,
+    contact     bigint unique,
+    asked_at    bigint not null,
+    asked_by    text    not null,
+    case_number text    not null,
+    declined    boolean not null, -- that a suppression is kept
+    done_at     bigint not null default 0,
+    messages    bigint not null default 0 -- that were cut loose
+);
+
 create table audit (
     id     bigint generated always as identity primary key,
     at     bigint not null,

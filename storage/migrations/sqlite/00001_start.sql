@@ -449,6 +449,17 @@ create table mail_taken (
     at      integer not null
 );
 
+create table erasures (
+    id          integer primary key autoincrement,
+    contact     integer unique,
+    asked_at    integer not null,
+    asked_by    text    not null,
+    case_number text    not null,
+    declined    boolean not null, -- that a suppression is kept
+    done_at     integer not null default 0,
+    messages    integer not null default 0 -- that were cut loose
+);
+
 create table audit (
     id     integer primary key autoincrement,
     at     integer not null,
