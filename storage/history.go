@@ -29,6 +29,7 @@ func (s *Store) History(ctx context.Context, externalID string) ([]dispatcher.Co
 	if err := s.addEvents(ctx, ks, all, places); err != nil {
 		return nil, fmt.Errorf("history: %w", err)
 	}
+	markFirst(all)
 	sort.SliceStable(all, func(i, j int) bool { return all[i].Run > all[j].Run })
 	return all, nil
 }
@@ -44,7 +45,7 @@ type place struct {
 func (s *Store) communications(ctx context.Context, contact int64, ks []audience.Key) ([]dispatcher.Communication, map[place]int, error) {
 	q := s.query()
 	text := fmt.Sprintf(`select m.grp, m.k, camp.name, g.run, g.channel, t.name, t.version, g.language, coalesce(m.code, 0), coalesce(m.cause, ''),
-		coalesce(m.provider_id, cl.provider_id, ''), coalesce(cl.message_ids, ''), coalesce(cl.t0, 0), coalesce(cl.suppression_ver, 0), b.last_k is not null and m.k <= b.last_k
+		coalesce(m.provider_id, cl.provider_id, ''), coalesce(cl.message_ids, ''), coalesce(cl.t0, 0), coalesce(cl.suppression_ver, 0), g.sender, coalesce(cl.notice, ''), b.last_k is not null and m.k <= b.last_k
 		from %s join groups g on true join members m on m.grp = g.id and m.k = u.k and m.contact = %s
 		join runs r on r.id = g.run join campaigns camp on camp.id = r.campaign
 		join batches b on b.grp = g.id and m.k between b.k_lo and b.k_hi
@@ -61,7 +62,7 @@ func (s *Store) communications(ctx context.Context, contact int64, ks []audience
 		var settled bool
 		var messageIDs string
 		if err := rows.Scan(&p.group, &p.key, &c.Campaign, &c.Run, &c.Channel, &c.Template, &c.Version, &c.Language, &code, &c.Cause,
-			&c.ProviderID, &messageIDs, &at, &c.SuppressionVersion, &settled); err != nil {
+			&c.ProviderID, &messageIDs, &at, &c.SuppressionVersion, &c.Sender, &c.Notice, &settled); err != nil {
 			return err
 		}
 		if code == dispatcher.Pending && settled {

@@ -52,7 +52,7 @@ func (c Chooser) Wishes(choices []Choice) []Wish {
 				continue
 			}
 			said[e] = true
-			w := Wish{Entry: e, Person: true, At: c.At, Mark: c.Visit, Visit: c.Visit}
+			w := Wish{Entry: e, Person: true, From: c.Group, At: c.At, Mark: c.Visit, Visit: c.Visit}
 			// What ends messages is an unsubscribe of this message. A pause is not.
 			if e.Purpose == string(Marketing) && e.Cause != Paused {
 				w.Group = c.Group
