@@ -55,6 +55,7 @@ type memory struct {
 	hold       dispatcher.Hold
 	replies    []suppression.Reply
 	closed     []int64 // ids of replies
+	spoken
 }
 
 func (m *memory) fails() error {
@@ -169,6 +170,7 @@ func (m *memory) SaveContacts(_ context.Context, rows []audience.Row) (saved aud
 			saved.Unchanged++
 		}
 		m.contacts[c.ExternalID] = c
+		m.saveRelations(row)
 	}
 	return saved, nil
 }

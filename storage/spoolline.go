@@ -74,6 +74,7 @@ func parseKept(line []byte) (k suppression.Kept, err error) {
 	entry.CreatedAt, entry.Version = timeOf(0), 0
 	checked := entry
 	checked.Channel, checked.Topic = cmp.Or(checked.Channel, suppression.Any), cmp.Or(checked.Topic, suppression.Any)
+	checked.Sender = cmp.Or(checked.Sender, suppression.Any)
 	if checked.Validate() != nil {
 		return k, errDamaged
 	}

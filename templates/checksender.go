@@ -72,6 +72,9 @@ func (c *senderChecker) check(field string, ok bool, rule string) {
 	}
 }
 
+// IsSenderName reports whether a sender may have the name.
+func IsSenderName(name string) bool { return senderName.MatchString(name) }
+
 func isPolicy(p Policy) bool { return p == "" || p == ByConsent || p == Always || p == Never }
 
 func hasControl(s string) bool { return strings.ContainsFunc(s, unicode.IsControl) }

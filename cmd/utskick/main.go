@@ -37,6 +37,7 @@ type commands struct {
 	Contacts     contactsCommand     `cmd:"" help:"Contacts."`
 	Suppressions suppressionsCommand `cmd:"" help:"Who must not be contacted."`
 	Senders      sendersCommand      `cmd:"" help:"Who messages come from."`
+	Notices      noticesCommand      `cmd:"" help:"Versions of the privacy notices, which wishes and consents are kept with."`
 	Templates    templatesCommand    `cmd:"" help:"What messages say."`
 	Campaigns    campaignsCommand    `cmd:"" help:"Campaigns and their runs."`
 	Database     databaseCommand     `cmd:"" help:"Whether the database is the one that it was."`
