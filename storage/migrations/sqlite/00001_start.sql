@@ -83,7 +83,7 @@ create table attributes (
 create table senders (
     name       text primary key,
     record     text   not null,
-    notice     text not null default '',
+    notice     text   not null default '',
     updated_at integer not null
 );
 
@@ -292,7 +292,6 @@ create table suppression_changes (
     active     integer not null,
     source     text not null,
     evidence   text not null,
-    notice     text not null default '',
     notice     text not null default '',
     expires_at integer,
     visit      text not null, -- what was said in one is undone together; else empty
