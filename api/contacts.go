@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -18,6 +19,7 @@ import (
 	"utskick/audience"
 	"utskick/dispatcher"
 	"utskick/suppression"
+	"utskick/templates"
 )
 
 // contactView is a contact as the API shows it.
@@ -33,6 +35,7 @@ type contactView struct {
 	Basis         audience.Basis    `json:"basis,omitempty" doc:"Legal ground for marketing; with none nothing is sent"`
 	BasisEvidence string            `json:"basis_evidence,omitempty"`
 	SoftOptIn     *saleView         `json:"soft_optin,omitempty" doc:"What soft opt-in rests on; without all of it, it is no ground"`
+	Relations     map[string]string `json:"relations,omitempty" doc:"To senders by name: the day since when, yes where that is not known, or ended; a list of contacts leaves them out"`
 	Attributes    map[string]string `json:"attributes,omitempty"`
 	CreatedAt     time.Time         `json:"created_at"`
 	UpdatedAt     time.Time         `json:"updated_at"`
@@ -64,6 +67,18 @@ func viewContact(c audience.Contact) contactView {
 	return v
 }
 
+// viewRelations writes relations as a contact is told them.
+func viewRelations(all []audience.Relation) map[string]string {
+	if len(all) == 0 {
+		return nil
+	}
+	view := make(map[string]string, len(all))
+	for _, r := range all {
+		view[r.Sender] = cmp.Or(map[bool]string{true: "ended"}[r.Ended], r.Since, "yes")
+	}
+	return view
+}
+
 // contactFields is what can be said of a contact. What is absent is left as it
 // is, what is empty is cleared.
 type contactFields struct {
@@ -78,6 +93,8 @@ type contactFields struct {
 	BasisEvidence *string           `json:"basis_evidence,omitempty" doc:"How the ground is known"`
 	SoftOptIn     *saleView         `json:"soft_optin,omitempty" doc:"What soft opt-in rests on"`
 	Consents      map[string]bool   `json:"consents,omitempty" doc:"Grants and refusals by purpose, such as open_tracking, or by purpose and sender, such as open_tracking.exempelbanken; a refusal is recorded as a withdrawal"`
+	ConsentNotice *string           `json:"consent_notice,omitempty" doc:"Version of the privacy notice that the consents were given under; absent: the one in force of the sender, or of all"`
+	Relations     map[string]string `json:"relations,omitempty" doc:"To senders by name: a day such as 2019-05-01, yes where it is not known since when, or ended"`
 	Attributes    map[string]string `json:"attributes,omitempty" doc:"By name: a to z, 0 to 9 and _, a letter first; an empty value removes the attribute"`
 }
 
@@ -109,6 +126,10 @@ func (f contactFields) columns(externalID string) (names, cells []string) {
 	for _, purpose := range slices.Sorted(maps.Keys(f.Consents)) {
 		names, cells = append(names, "consent."+purpose), append(cells, map[bool]string{true: "yes", false: "no"}[f.Consents[purpose]])
 	}
+	add("consent_notice", f.ConsentNotice)
+	for _, sender := range slices.Sorted(maps.Keys(f.Relations)) {
+		names, cells = append(names, "relation."+sender), append(cells, f.Relations[sender])
+	}
 	for _, name := range slices.Sorted(maps.Keys(f.Attributes)) {
 		names, cells = append(names, name), append(cells, f.Attributes[name])
 	}
@@ -119,7 +140,7 @@ var attributeName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
 
 // fixedColumns are names that have a field of their own, and so are no
 // attributes.
-var fixedColumns = []string{"external_id", "email", "phone", "push_token", "locale", "timezone", "first_name", "last_name", "basis", "basis_evidence"}
+var fixedColumns = []string{"external_id", "email", "phone", "push_token", "locale", "timezone", "first_name", "last_name", "basis", "basis_evidence", "consent_notice"}
 
 // check looks at the names that a client chooses, which would become columns.
 func (f contactFields) check() (violations []Violation) {
@@ -134,6 +155,12 @@ func (f contactFields) check() (violations []Violation) {
 		purpose, _ := audience.SplitConsent(name)
 		if !slices.Contains(suppression.Purposes, suppression.Purpose(purpose)) {
 			violations = append(violations, Violation{Field: "body.consents", Rule: fmt.Sprintf("has a purpose that is not one of %v", suppression.Purposes)})
+			break
+		}
+	}
+	for sender := range f.Relations {
+		if !templates.IsSenderName(sender) {
+			violations = append(violations, Violation{Field: "body.relations", Rule: "has a name that no sender can have: use a to z, digits, - and _, at most 63"})
 			break
 		}
 	}
@@ -200,6 +227,8 @@ func placeInContact(column string) string {
 		return "body." + column
 	case strings.HasPrefix(column, "consent."):
 		return "body.consents." + strings.TrimPrefix(column, "consent.")
+	case strings.HasPrefix(column, "relation."):
+		return "body.relations." + strings.TrimPrefix(column, "relation.")
 	case slices.Contains(fixedColumns, column):
 		return "body." + column
 	}
@@ -266,7 +295,13 @@ func (o *operator) getContact(ctx context.Context, in *contactPath) (*struct{ Bo
 	if err != nil {
 		return nil, o.failed("contact with this external id", err)
 	}
-	return &struct{ Body contactView }{viewContact(c)}, nil
+	relations, err := o.c.Store.Relations(ctx, id)
+	if err != nil {
+		return nil, o.failed("contact", err)
+	}
+	view := viewContact(c)
+	view.Relations = viewRelations(relations)
+	return &struct{ Body contactView }{view}, nil
 }
 
 func (o *operator) putContact(ctx context.Context, in *struct {

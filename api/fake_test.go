@@ -63,6 +63,7 @@ type memory struct {
 	grants     []suppression.Grant
 	pastGrants []suppression.PastGrant
 	erasures   []rights.Erasure
+	spoken
 }
 
 func (m *memory) fails() error {
@@ -177,6 +178,7 @@ func (m *memory) SaveContacts(_ context.Context, rows []audience.Row) (saved aud
 			saved.Unchanged++
 		}
 		m.contacts[c.ExternalID] = c
+		m.saveRelations(row)
 	}
 	return saved, nil
 }

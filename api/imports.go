@@ -42,7 +42,7 @@ func (o *operator) registerImports() {
 		"A row adds the contact of its external_id, or changes it. A column that the file does not have is left as it is, an empty cell clears the field. "+
 			"A row that breaks a rule is listed and costs as little as it can; the others count. Sending a file again is harmless.")
 	op.RequestBody = csvBody("CSV in UTF-8 with a header: external_id, and any of email, phone, push_token, locale, timezone, first_name, last_name, " +
-		"basis, basis_evidence, soft_optin.sale, soft_optin.offered, soft_optin.family, consent.<purpose>; any other column is an attribute")
+		"basis, basis_evidence, soft_optin.sale, soft_optin.offered, soft_optin.family, consent.<purpose>, consent_notice, relation.<sender>; any other column is an attribute")
 	huma.Register(o.api, op, o.importContacts)
 }
 

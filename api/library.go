@@ -44,17 +44,13 @@ func (o *operator) putSender(ctx context.Context, in *struct {
 	}
 	var refused *templates.SenderError
 	err := templates.CheckSender(in.Body)
-	if errors.As(err, &refused) {
-		violations := make([]Violation, len(refused.Problems))
-		for i, p := range refused.Problems {
-			violations[i] = Violation{Field: "body." + p.Field, Rule: "needs " + p.Rule}
-		}
-		return nil, invalid(violations...)
+	if err == nil {
+		err = o.c.Store.SaveSender(ctx, in.Body)
 	}
-	if err != nil {
-		return nil, o.failed("sender", err)
-	}
-	if err := o.c.Store.SaveSender(ctx, in.Body); err != nil {
+	switch {
+	case errors.As(err, &refused):
+		return nil, invalid(fieldProblems(refused.Problems)...)
+	case err != nil:
 		return nil, o.failed("sender", err)
 	}
 	o.audit(ctx, "sender.save", in.Name, "")

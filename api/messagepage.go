@@ -77,9 +77,12 @@ func (p *public) choicesPage(r *http.Request, to recipient, visit tracking.Visit
 		if !e.InForce(now) {
 			continue
 		}
+		sender := e.Sender
+		e.Sender = nameOf(e.Sender, page.Senders)
 		if text := page.Words.hold(e, label); !slices.Contains(page.Holds, text) {
 			page.Holds = append(page.Holds, text)
 		}
+		e.Sender = sender
 		if !slices.ContainsFunc(mine, func(w suppression.Wish) bool { return w.Entry.SameAs(e) }) {
 			others = append(others, e)
 		}
@@ -89,12 +92,15 @@ func (p *public) choicesPage(r *http.Request, to recipient, visit tracking.Visit
 		if c == suppression.StopKind {
 			v.Label = fmt.Sprintf(v.Label, page.Kind)
 		}
+		if c == suppression.StopSender {
+			v.Label = fmt.Sprintf(v.Label, page.From.FromName)
+		}
 		v.Holds = !v.Chosen && before.Holds(c, now, others)
 		return v
 	}
 	for _, c := range []suppression.Choice{suppression.StopKind, suppression.StopEmail, suppression.StopSMS, suppression.StopPush,
-		suppression.StopPost, suppression.StopPhone, suppression.StopMarketing} {
-		if c != suppression.StopKind || page.Kind != "" {
+		suppression.StopPost, suppression.StopPhone, suppression.StopSender, suppression.StopMarketing} {
+		if page.offers(c) {
 			page.Stop = append(page.Stop, view(c))
 		}
 	}
@@ -104,15 +110,40 @@ func (p *public) choicesPage(r *http.Request, to recipient, visit tracking.Visit
 	return page
 }
 
+// offers reports whether there is anything to choose: a kind only of a message of
+// which it is known, its sender only where there are others.
+func (page *messagePage) offers(c suppression.Choice) bool {
+	switch c {
+	case suppression.StopKind:
+		return page.Kind != ""
+	case suppression.StopSender:
+		return page.From != nil && len(page.Senders) > 1
+	}
+	return true
+}
+
+// nameOf is what customers know a sender by.
+func nameOf(sender string, senders []templates.Sender) string {
+	for _, s := range senders {
+		if s.Name == sender {
+			return s.FromName
+		}
+	}
+	return sender
+}
+
 // narrower offers less in the place of what the link has just done.
 func (page *messagePage) narrower() {
-	for _, c := range []suppression.Choice{suppression.StopKind, suppression.Pause30, suppression.Pause90} {
+	for _, c := range []suppression.Choice{suppression.StopKind, suppression.StopSender, suppression.Pause30, suppression.Pause90} {
+		if !page.offers(c) {
+			continue
+		}
 		label := page.Words.Instead[c]
-		if c == suppression.StopKind {
-			if page.Kind == "" {
-				continue
-			}
+		switch c {
+		case suppression.StopKind:
 			label = fmt.Sprintf(label, page.Kind)
+		case suppression.StopSender:
+			label = fmt.Sprintf(label, page.From.FromName)
 		}
 		page.Less = append(page.Less, choiceView{Value: c, Label: label})
 	}

@@ -50,6 +50,7 @@ func newOperator(c Config) *operator {
 	o.registerContacts()
 	o.registerImports()
 	o.registerSenders()
+	o.registerNotices()
 	o.registerTemplates()
 	o.registerCampaigns()
 	o.registerSuppressions()

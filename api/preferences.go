@@ -92,13 +92,13 @@ func (p *public) chooseNothing(w http.ResponseWriter, r *http.Request, token tra
 }
 
 // chosenIn returns what a form has chosen. Of a message of which nothing is known
-// any more, there is no kind to choose.
+// any more, there is no kind and no sender to choose.
 func chosenIn(form url.Values, channel audience.Channel) (chosen []suppression.Choice) {
 	if form.Has("undo") {
 		return nil
 	}
 	for _, choice := range suppression.Choices {
-		if choice == suppression.StopKind && channel == anyChannel {
+		if (choice == suppression.StopKind || choice == suppression.StopSender) && channel == anyChannel {
 			continue
 		}
 		if slices.Contains(form["choice"], string(choice)) {

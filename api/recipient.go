@@ -70,7 +70,7 @@ func (p *public) originOf(ctx context.Context, group int64) dispatcher.Origin {
 
 // chooser is the person, choosing in a visit.
 func (r recipient) chooser(p *public, visit string) suppression.Chooser {
-	return suppression.Chooser{Key: r.token.Key, Group: r.token.Group, Topic: r.origin.Topic, Visit: visit, At: p.c.Now()}
+	return suppression.Chooser{Key: r.token.Key, Group: r.token.Group, Topic: r.origin.Topic, Sender: r.origin.Sender, Visit: visit, At: p.c.Now()}
 }
 
 // byLink is the choice that the link itself stands for.

@@ -24,6 +24,7 @@ type Store interface {
 	Officers
 	Persons
 	Rights
+	NoticeVersions
 	// Hold returns the hold on all sending, if there is one.
 	Hold(ctx context.Context) (dispatcher.Hold, error)
 	ChannelHolds
@@ -48,6 +49,9 @@ type People interface {
 	// Addressee returns whoever has or had the address of a key; of one that
 	// nobody had, the key alone.
 	Addressee(ctx context.Context, key audience.Key) (audience.Addressee, error)
+	// Relations returns the relations of a contact to senders, those that have
+	// ended included.
+	Relations(ctx context.Context, externalID string) ([]audience.Relation, error)
 	// History returns every communication with a contact, the newest first.
 	History(ctx context.Context, externalID string) ([]dispatcher.Communication, error)
 }

@@ -27,6 +27,7 @@ type entryView struct {
 	Active    bool      `json:"active"`
 	Source    string    `json:"source"`
 	Evidence  string    `json:"evidence,omitempty"`
+	Notice    string    `json:"notice,omitempty" doc:"Version of the privacy notice that was in force"`
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
 	CreatedAt time.Time `json:"created_at"`
 	Version   int64     `json:"version"`
@@ -36,7 +37,7 @@ func viewEntries(entries []suppression.Entry) []entryView {
 	views := make([]entryView, len(entries))
 	for i, e := range entries {
 		views[i] = entryView{e.Key.String(), e.Channel, e.Topic, e.Purpose, e.Sender, string(e.Cause), e.Active, e.Source, e.Evidence,
-			e.ExpiresAt, e.CreatedAt, e.Version}
+			e.Notice, e.ExpiresAt, e.CreatedAt, e.Version}
 	}
 	return views
 }

@@ -53,7 +53,7 @@ type words struct {
 	NoPause                          string
 	Already                          string // behind what holds from before
 	Save                             string
-	Choices                          map[suppression.Choice]string // of the kind: %s its name
+	Choices                          map[suppression.Choice]string // of the kind and the sender: %s its name
 	Instead                          map[suppression.Choice]string // the same on a button
 	Holds                            holdWords
 

@@ -18,6 +18,8 @@ const (
 	ErrYesNo    Rule = "is not yes, no or empty"
 	ErrSale     Rule = "is longer than 200 bytes: a date, or the number of a receipt is enough"
 	ErrFamily   Rule = "is not a word of a to z, digits, - and _, at most 63"
+	ErrVersion  Rule = "is not a version such as 2026-01-15: at most 63 letters, digits, dots, - and _"
+	ErrRelation Rule = "is not a day such as 2019-05-01, yes, ended or empty"
 	ErrUnproven Rule = "is soft_optin, which counts only with soft_optin.sale, soft_optin.offered = yes and soft_optin.family: unless they are on record already, nothing is sent"
 )
 
@@ -64,6 +66,12 @@ func (r *cellReader) column(name string, purposes []string) (c column, problem s
 		}
 		return column{name: name, rejects: true, read: consent(rest)}, ""
 	}
+	if sender, ok := strings.CutPrefix(name, relationPrefix); ok {
+		if !senderName.MatchString(sender) {
+			return column{}, "names no sender: a name has a to z, digits, - and _, at most 63"
+		}
+		return column{name: name, rejects: true, read: relation(sender)}, ""
+	}
 	if c, ok := r.fixed(name); ok {
 		return c, ""
 	}
@@ -103,6 +111,8 @@ func (r *cellReader) fixed(name string) (column, bool) {
 		c.rejects, c.read = true, field(FieldOffered, func(c *Contact) *string { return &c.Sale.Offered }, yesNo)
 	case "soft_optin.family":
 		c.rejects, c.read = true, field(FieldFamily, func(c *Contact) *string { return &c.Sale.Family }, productFamily)
+	case "consent_notice":
+		c.rejects, c.read = true, readNotice
 	default:
 		return column{}, false
 	}
@@ -241,6 +251,41 @@ func consent(name string) func(string, *Row) error {
 			return nil
 		}
 		return ErrYesNo
+	}
+}
+
+var noticeVersion = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+
+func readNotice(cell string, row *Row) error {
+	if cell = strings.TrimSpace(cell); cell != "" && !noticeVersion.MatchString(cell) {
+		return ErrVersion
+	}
+	row.ConsentNotice = cell
+	return nil
+}
+
+// relation reads the day since when there is one, yes where that is not known, or
+// that it has ended.
+func relation(sender string) func(string, *Row) error {
+	return func(cell string, row *Row) error {
+		r := Relation{Sender: sender}
+		switch cell = strings.ToLower(strings.TrimSpace(cell)); cell {
+		case "":
+			return nil
+		case "yes":
+		case "ended":
+			r.Ended = true
+		default:
+			if _, err := time.Parse(time.DateOnly, cell); err != nil {
+				return ErrRelation
+			}
+			r.Since = cell
+		}
+		if row.Relations == nil {
+			row.Relations = make(map[string]Relation, 3)
+		}
+		row.Relations[sender] = r
+		return nil
 	}
 }
 

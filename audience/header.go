@@ -28,10 +28,11 @@ func (e *FileError) Error() string {
 }
 
 const (
-	maxColumns    = 500
-	consentPrefix = "consent."
-	idColumn      = "external_id"
-	saveAsCSV     = "save it as CSV UTF-8 and import that"
+	maxColumns     = 500
+	consentPrefix  = "consent."
+	relationPrefix = "relation."
+	idColumn       = "external_id"
+	saveAsCSV      = "save it as CSV UTF-8 and import that"
 )
 
 var attributeName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)

@@ -1,6 +1,7 @@
 package audience
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -39,6 +40,20 @@ type Row struct {
 	// purpose.sender; see [SplitConsent]. What is not in it is unknown to the file,
 	// and a stored grant or refusal stays.
 	Consents map[string]bool
+	// ConsentNotice is the version of the privacy notice that the consents were
+	// given under; empty: the one in force.
+	ConsentNotice string
+	// Relations are those to senders, by name. What is not in it is unknown to the
+	// file, and what is stored stays.
+	Relations map[string]Relation
+}
+
+// Relation is what a person has with a sender beside messages: as a customer, a
+// member, a borrower.
+type Relation struct {
+	Sender string `json:"sender"`
+	Since  string `json:"since,omitempty"` // a day such as 2019-05-01; empty: not known
+	Ended  bool   `json:"ended,omitempty"`
 }
 
 // SplitConsent returns what a consent is for, and towards which sender; without a
@@ -80,6 +95,8 @@ func (r *Row) merge(later Row) {
 	r.Set |= later.Set
 	r.Contact.Attributes = overlay(r.Contact.Attributes, later.Contact.Attributes)
 	r.Consents = overlay(r.Consents, later.Consents)
+	r.ConsentNotice = cmp.Or(later.ConsentNotice, r.ConsentNotice)
+	r.Relations = overlay(r.Relations, later.Relations)
 }
 
 func overlay[V any](under, over map[string]V) map[string]V {

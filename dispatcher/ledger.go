@@ -87,6 +87,8 @@ type Claim struct {
 	// Template is the version that is sent, kept with the call: a later edit of
 	// the run does not change what was said.
 	Template int64
+	// Notice is the version of the privacy notice that the messages lead to.
+	Notice string
 }
 
 // Exception is a member whose outcome differs from what its batch says of it.

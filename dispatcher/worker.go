@@ -173,6 +173,7 @@ type chunk struct {
 	aside      map[string][]audience.Key // by domain: they go on in batches of their own
 	call       channels.Call             // nil when there are no rows
 	letGo      time.Time                 // by the rate limit
+	notice     string                    // version of the privacy notice that the messages lead to
 }
 
 // prepare does everything slow, before the claim: it reads the members and
@@ -187,7 +188,8 @@ func (w *Worker) prepare(ctx context.Context, b Batch, provider channels.Provide
 	if err != nil {
 		return nil, err
 	}
-	c := &chunk{batch: b, provider: provider, sheet: w.sheets.Get().(*templates.Sheet), members: len(members), through: b.High}
+	c := &chunk{batch: b, provider: provider, sheet: w.sheets.Get().(*templates.Sheet), members: len(members), through: b.High,
+		notice: sender.NoticeVersion}
 	if len(members) > 0 {
 		c.through = members[len(members)-1].Key
 	}
@@ -251,7 +253,7 @@ func (c *chunk) render(members []Member, skeleton *templates.Skeleton, policy te
 // claim is not cut short when ctx ends; only the send begins nothing more.
 func (w *Worker) call(ctx context.Context, c *chunk) (more bool, err error) {
 	claim := Claim{Batch: c.batch.ID, Fence: c.batch.Fence, Run: c.batch.Run, Rev: c.batch.Rev, Nonce: rand.Int64(),
-		Owner: w.Owner, From: c.batch.Last, Through: c.through, Template: c.batch.Template}
+		Owner: w.Owner, From: c.batch.Last, Through: c.through, Template: c.batch.Template, Notice: c.notice}
 	scope := suppression.Scope{Channel: c.batch.Channel, Topic: c.batch.Topic, Sender: c.batch.Sender, Purpose: suppression.Marketing}
 	whole := context.WithoutCancel(ctx)
 	verdict, err := w.Gate.Admit(whole, scope, c.candidates, func(ctx context.Context) error { return w.Ledger.Claim(ctx, claim) })

@@ -61,7 +61,7 @@ func (s *Store) Members(ctx context.Context, b dispatcher.Batch, limit int) ([]d
 	chunk := fmt.Sprintf(`select m.k, m.contact from members m where m.grp = %s and m.k > %s and m.k <= %s and m.code is null
 		order by m.k limit %s`, group, low, high, q.arg(limit))
 	to := destinations[b.Channel]
-	columns := fmt.Sprintf(memberColumns, to.address, q.cast(b.Family, "text"))
+	columns := fmt.Sprintf(memberColumns, to.address, q.cast(b.Family, "text"), q.cast(" "+b.Sender+" ", "text"))
 	text := s.d.membersText(to, columns, chunk)
 	if b.Dense && !s.d.embedded() {
 		text = rangeText(to, columns, chunk, low, high)
@@ -116,9 +116,10 @@ var destinations = map[audience.Channel]destinationOf{
 
 // memberColumns has the address and the family of products that the message is
 // about: soft opt-in is a basis only with all that it rests on, and for similar
-// products.
+// products, and of a sender to whom she has a relation, if any relation is known.
 const memberColumns = `c.contact_k, %[1]s as address, c.first_name, c.last_name, c.locale, c.attributes,
-	(c.basis = 'consent' or c.basis = 'soft_optin' and c.sale <> '' and c.sale_offered = 'yes' and c.sale_family <> '' and (%[2]s = '' or %[2]s = c.sale_family)) as basis, c.grants`
+	(c.basis = 'consent' or c.basis = 'soft_optin' and c.sale <> '' and c.sale_offered = 'yes' and c.sale_family <> '' and (%[2]s = '' or %[2]s = c.sale_family)
+	and (c.relations = '' or replace(c.relations, %[3]s, '') <> c.relations)) as basis, c.grants`
 
 // membersText reads the members of a chunk and their contacts, one by one: no
 // engine has a reason to read more than those, whatever it knows of the tables.
@@ -227,15 +228,15 @@ func (s *Store) Claim(ctx context.Context, c dispatcher.Claim) error {
 			if err := exactlyOne(res, err, dispatcher.ErrNotClaimed); err != nil {
 				return err
 			}
-			const call = `insert into calls (batch, fence, k_from, k_to, t0, claim_ver, template) select $1, $2, $3, $4, $5, ver, $6 from suppression_head`
-			_, err = tx.ExecContext(ctx, call, c.Batch, c.Fence+1, keyArg(c.From), keyArg(c.Through), now, c.Template)
+			const call = `insert into calls (batch, fence, k_from, k_to, t0, claim_ver, template, notice) select $1, $2, $3, $4, $5, ver, $6, $7 from suppression_head`
+			_, err = tx.ExecContext(ctx, call, c.Batch, c.Fence+1, keyArg(c.From), keyArg(c.Through), now, c.Template, c.Notice)
 			return err
 		})
 	} else {
 		// The same in one statement, and so in one commit.
 		both := `with claimed as (` + claim + ` returning id, fence)
-			insert into calls (batch, fence, k_from, k_to, t0, claim_ver, template)
-			select c.id, c.fence, ` + q.arg(keyArg(c.From)) + `, $4, $3, h.ver, ` + q.arg(c.Template) + ` from claimed c, suppression_head h`
+			insert into calls (batch, fence, k_from, k_to, t0, claim_ver, template, notice)
+			select c.id, c.fence, ` + q.arg(keyArg(c.From)) + `, $4, $3, h.ver, ` + q.arg(c.Template) + `, ` + q.arg(c.Notice) + ` from claimed c, suppression_head h`
 		res, failed := s.write.ExecContext(context.WithoutCancel(ctx), both, q.args...)
 		err = exactlyOne(res, failed, dispatcher.ErrNotClaimed)
 	}

@@ -26,8 +26,8 @@ func (s *Store) noteChanges(ctx context.Context, tx *sql.Tx, entries []suppressi
 	if !s.d.embedded() {
 		join = `%s, lateral (select y.* from suppressions y where y.ver = u.ver offset 0) x`
 	}
-	text := `insert into suppression_changes (ver, at, k, channel, topic, purpose, sender, cause, active, source, evidence, expires_at, visit)
-		select x.ver, x.updated_at, x.k, x.channel, x.topic, x.purpose, x.sender, x.cause, x.active, x.source, x.evidence, x.expires_at, u.visit
+	text := `insert into suppression_changes (ver, at, k, channel, topic, purpose, sender, cause, active, source, evidence, notice, expires_at, visit)
+		select x.ver, x.updated_at, x.k, x.channel, x.topic, x.purpose, x.sender, x.cause, x.active, x.source, x.evidence, x.notice, x.expires_at, u.visit
 		from ` + fmt.Sprintf(join, q.table("u", ints("ver", versions), texts("visit", visits)))
 	if _, err := tx.ExecContext(ctx, text, q.args...); err != nil {
 		return fmt.Errorf("note changes of suppressions: %w", err)
@@ -55,7 +55,7 @@ func (s *Store) beforeVisit(ctx context.Context, tx *sql.Tx, visit string) ([]en
 		return nil, err
 	}
 	const text = `select l.k, l.channel, l.topic, l.purpose, l.sender, l.cause, p.ver is not null and p.active, coalesce(p.source, l.source),
-		coalesce(p.evidence, l.evidence), coalesce(p.expires_at, 0), coalesce(p.visit, '')
+		coalesce(p.evidence, l.evidence), coalesce(p.notice, l.notice), coalesce(p.expires_at, 0), coalesce(p.visit, '')
 		from suppression_changes l join suppressions x on x.ver = l.ver
 		left join suppression_changes p on p.ver = (select max(o.ver) from suppression_changes o where o.k = l.k and o.channel = l.channel
 			and o.topic = l.topic and o.purpose = l.purpose and o.sender = l.sender and o.cause = l.cause and o.visit <> l.visit and not o.undone)
@@ -64,7 +64,7 @@ func (s *Store) beforeVisit(ctx context.Context, tx *sql.Tx, visit string) ([]en
 	err := each(ctx, tx, text, []any{visit}, func(rows *sql.Rows) error {
 		var e entryOf
 		var expires int64
-		err := rows.Scan(&e.Key, &e.Channel, &e.Topic, &e.Purpose, &e.Sender, &e.Cause, &e.Active, &e.Source, &e.Evidence, &expires, &e.visit)
+		err := rows.Scan(&e.Key, &e.Channel, &e.Topic, &e.Purpose, &e.Sender, &e.Cause, &e.Active, &e.Source, &e.Evidence, &e.Notice, &expires, &e.visit)
 		e.ExpiresAt = timeOf(expires)
 		entries = append(entries, e)
 		return err
@@ -87,23 +87,23 @@ func (s *Store) restoreEntries(ctx context.Context, tx *sql.Tx, visit string, en
 	}
 	n := len(entries)
 	ks, active, expires, versions := make([]audience.Key, n), make([]int64, n), make([]int64, n), make([]int64, n)
-	var fields [7][]string
+	var fields [8][]string
 	for i, e := range entries {
 		ks[i], expires[i], versions[i] = e.Key, millisOf(e.ExpiresAt), e.Version
 		if e.Active {
 			active[i] = 1
 		}
-		for j, v := range []string{e.Channel, e.Topic, e.Purpose, e.Sender, string(e.Cause), e.Source, e.Evidence} {
+		for j, v := range []string{e.Channel, e.Topic, e.Purpose, e.Sender, string(e.Cause), e.Source, e.Evidence, e.Notice} {
 			fields[j] = append(fields[j], v)
 		}
 	}
 	q := s.query()
 	text := fmt.Sprintf(`update suppressions set active = u.active = 1, expires_at = nullif(u.expires_at, 0), source = u.source,
-		evidence = u.evidence, ver = u.ver, updated_at = %s from %s where suppressions.k = u.k and suppressions.channel = u.channel
+		evidence = u.evidence, notice = u.notice, ver = u.ver, updated_at = %s from %s where suppressions.k = u.k and suppressions.channel = u.channel
 		and suppressions.topic = u.topic and suppressions.purpose = u.purpose and suppressions.sender = u.sender and suppressions.cause = u.cause`,
 		q.cast(q.now, "bigint"), q.table("u", keys("k", ks), ints("active", active), ints("expires_at", expires), ints("ver", versions),
 			texts("channel", fields[0]), texts("topic", fields[1]), texts("purpose", fields[2]), texts("sender", fields[3]),
-			texts("cause", fields[4]), texts("source", fields[5]), texts("evidence", fields[6])))
+			texts("cause", fields[4]), texts("source", fields[5]), texts("evidence", fields[6]), texts("notice", fields[7])))
 	if _, err := tx.ExecContext(ctx, text, q.args...); err != nil {
 		return fmt.Errorf("restore suppression entries: %w", err)
 	}
@@ -121,11 +121,11 @@ func (s *Store) restoreEntries(ctx context.Context, tx *sql.Tx, visit string, en
 // so an entry against one must show in them.
 func (s *Store) withdrawGrants(ctx context.Context, tx *sql.Tx, entries []suppression.Entry) error {
 	var ks []audience.Key
-	var purposes, senders []string
+	var purposes, senders, notices []string
 	var versions []int64
 	for _, e := range entries {
 		if e.Active && suppression.OptIn(suppression.Purpose(e.Purpose)) {
-			ks, purposes = append(ks, e.Key), append(purposes, e.Purpose)
+			ks, purposes, notices = append(ks, e.Key), append(purposes, e.Purpose), append(notices, e.Notice)
 			senders, versions = append(senders, e.Sender), append(versions, e.Version)
 		}
 	}
@@ -141,14 +141,14 @@ func (s *Store) withdrawGrants(ctx context.Context, tx *sql.Tx, entries []suppre
 		`insert into withdrawn_consents (ver, contact_k, purpose, sender, granted, at, source, evidence, notice)
 			select u.ver, c.contact_k, u.purpose, u.sender, null, %[2]s, 'wish', '', '' from %[1]s join contacts c on c.contact_k = u.k
 			where ` + unasked + ` on conflict do nothing`,
-		`update consents set granted = false, at = %[2]s, source = 'wish' from %[1]s
+		`update consents set granted = false, at = %[2]s, source = 'wish', notice = u.notice from %[1]s
 			where consents.contact_k = u.k and consents.purpose = u.purpose and ` + named + `consents.sender) and consents.granted`,
-		`insert into consents (contact_k, purpose, sender, granted, at, source, evidence)
-			select distinct c.contact_k, u.purpose, u.sender, false, %[2]s, 'wish', '' from %[1]s join contacts c on c.contact_k = u.k
+		`insert into consents (contact_k, purpose, sender, granted, at, source, evidence, notice)
+			select distinct c.contact_k, u.purpose, u.sender, false, %[2]s, 'wish', '', u.notice from %[1]s join contacts c on c.contact_k = u.k
 			where ` + unasked + ` on conflict do nothing`,
 	} {
 		q := s.query()
-		table := q.table("u", keys("k", ks), texts("purpose", purposes), texts("sender", senders), ints("ver", versions))
+		table := q.table("u", keys("k", ks), texts("purpose", purposes), texts("sender", senders), texts("notice", notices), ints("ver", versions))
 		now := ""
 		if strings.Contains(text, "%[2]s") {
 			now = q.cast(q.now, "bigint")
@@ -190,7 +190,7 @@ func (s *Store) Revise(ctx context.Context, visit string, wishes []suppression.W
 // undone is a change of its own.
 func (s *Store) Changes(ctx context.Context, ks []audience.Key) ([]suppression.Entry, error) {
 	q := s.query()
-	text := fmt.Sprintf(`select x.k, x.channel, x.topic, x.purpose, x.sender, x.cause, x.active, x.source, x.evidence, x.expires_at, x.at, x.ver
+	text := fmt.Sprintf(`select x.k, x.channel, x.topic, x.purpose, x.sender, x.cause, x.active, x.source, x.evidence, x.notice, x.expires_at, x.at, x.ver
 		from suppression_changes x where x.k in (select u.k from %s) order by x.ver desc`, q.table("u", keys("k", ks)))
 	return s.entries(ctx, text, q.args)
 }

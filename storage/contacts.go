@@ -79,6 +79,9 @@ func (s *Store) writeContacts(ctx context.Context, tx *sql.Tx, created, updated 
 	if refused, err = s.writeGrants(ctx, tx, rows, stored); err != nil {
 		return nil, fmt.Errorf("consents: %w", err)
 	}
+	if err := s.writeRelations(ctx, tx, rows, stored); err != nil {
+		return nil, fmt.Errorf("relations: %w", err)
+	}
 	if err := s.insertContacts(ctx, tx, created); err != nil {
 		return nil, fmt.Errorf("insert: %w", err)
 	}
@@ -193,9 +196,9 @@ func (s *Store) insertContacts(ctx context.Context, tx *sql.Tx, contacts []audie
 	}
 	now := q.cast(s.millis(), "bigint")
 	text := fmt.Sprintf(`insert into contacts (contact_k, email_k, phone_k, external_id, email, phone, first_name, last_name, locale,
-		timezone, attributes, basis, basis_evidence, sale, sale_offered, sale_family, grants, created_at, updated_at)
+		timezone, attributes, basis, basis_evidence, sale, sale_offered, sale_family, grants, relations, created_at, updated_at)
 		select u.contact_k, u.email_k, u.phone_k, u.external_id, u.email, u.phone, u.first_name, u.last_name, u.locale, u.timezone,
-		u.attributes, u.basis, u.basis_evidence, u.sale, u.sale_offered, u.sale_family, `+grantsOf+`, %[2]s, %[2]s from %[1]s returning id, external_id`, table, now, "u.contact_k")
+		u.attributes, u.basis, u.basis_evidence, u.sale, u.sale_offered, u.sale_family, `+grantsOf+`, `+relationsOf+`, %[2]s, %[2]s from %[1]s returning id, external_id`, table, now, "u.contact_k")
 	ids := make(map[string]int64, len(contacts))
 	err = each(ctx, tx, text, q.args, func(rows *sql.Rows) error {
 		var id int64
@@ -299,14 +302,20 @@ func (s *Store) writeAddressKeys(ctx context.Context, tx *sql.Tx, contacts []aud
 // record: a file lifts none. It returns what is refused that was not before.
 func (s *Store) writeGrants(ctx context.Context, tx *sql.Tx, rows []audience.Row, stored map[string]audience.Contact) ([]journalLine, error) {
 	var ks, known []audience.Key
-	var purposes, senders []string
+	var purposes, senders, notices []string
 	var granted []int64
+	inForce := map[string]string{} // by sender
 	for _, r := range rows {
 		k := s.keyer.Key(audience.KindContact, r.Contact.ExternalID)
 		for name, yes := range r.Consents {
 			purpose, sender := audience.SplitConsent(name)
 			ks, purposes, senders = append(ks, k), append(purposes, purpose), append(senders, cmp.Or(sender, suppression.Any))
 			granted = append(granted, map[bool]int64{true: 1}[yes])
+			notice, err := s.noticeOfConsent(ctx, tx, r, sender, inForce)
+			if err != nil {
+				return nil, err
+			}
+			notices = append(notices, notice)
 		}
 		if _, there := stored[r.Contact.ExternalID]; there && len(r.Consents) > 0 {
 			known = append(known, k)
@@ -317,14 +326,14 @@ func (s *Store) writeGrants(ctx context.Context, tx *sql.Tx, rows []audience.Row
 	}
 	q := s.query()
 	now := q.cast(s.millis(), "bigint")
-	text := fmt.Sprintf(`insert into consents (contact_k, purpose, sender, granted, at, source, evidence)
-		select u.k, u.purpose, u.sender, u.granted = 1, %[1]s, 'import', 'contacts file' from %[2]s
+	text := fmt.Sprintf(`insert into consents (contact_k, purpose, sender, granted, at, source, evidence, notice)
+		select u.k, u.purpose, u.sender, u.granted = 1, %[1]s, 'import', 'contacts file', u.notice from %[2]s
 		where u.granted = 0 or not exists (select 1 from suppressions x where x.k = u.k and x.purpose = u.purpose and x.sender in ('*', u.sender) and x.active
 		and (x.expires_at is null or x.expires_at > %[1]s))
 		on conflict (contact_k, purpose, sender) do update set granted = excluded.granted, at = excluded.at,
-		source = excluded.source, evidence = excluded.evidence where consents.granted <> excluded.granted
+		source = excluded.source, evidence = excluded.evidence, notice = excluded.notice where consents.granted <> excluded.granted
 		returning contact_k, purpose, sender, granted, at, source, evidence, (select ver from suppression_head)`,
-		now, q.table("u", keys("k", ks), texts("purpose", purposes), texts("sender", senders), ints("granted", granted)))
+		now, q.table("u", keys("k", ks), texts("purpose", purposes), texts("sender", senders), ints("granted", granted), texts("notice", notices)))
 	var refused []journalLine
 	err := each(ctx, tx, text, q.args, func(rows *sql.Rows) error {
 		var l journalLine

@@ -242,7 +242,7 @@ func (x *erasing) erase(ctx context.Context) error {
 		do   func(context.Context) error
 	}{
 		{"bounds of ranges", x.moveBounds}, {"events", x.cutEvents}, {"answers", x.scrubAnswers}, {"cases", x.scrubCases}, {"wishes", x.scrubWishes},
-		{"consents", x.dropConsents}, {"the audit log", x.scrubAudit}, {"the contact", x.dropContact},
+		{"consents and relations", x.dropConsents}, {"the audit log", x.scrubAudit}, {"the contact", x.dropContact},
 	} {
 		if err := step.do(ctx); err != nil {
 			return fmt.Errorf("%s: %w", step.what, err)
@@ -306,7 +306,8 @@ func (x *erasing) scrubWishes(ctx context.Context) error {
 
 func (x *erasing) dropConsents(ctx context.Context) error {
 	own := []audience.Key{x.own}
-	return x.run(ctx, x.about(`delete from consents where contact_k in (%s)`, own), x.about(`delete from withdrawn_consents where contact_k in (%s)`, own))
+	return x.run(ctx, x.about(`delete from consents where contact_k in (%s)`, own), x.about(`delete from withdrawn_consents where contact_k in (%s)`, own),
+		x.about(`delete from relations where contact_k in (%s)`, own))
 }
 
 // scrubAnswers leaves of her answers that there were some.

@@ -32,6 +32,7 @@ func (s *Store) History(ctx context.Context, externalID string) (all []dispatche
 		}
 		all = append(all, page...)
 	}
+	markFirst(all)
 	return all, nil
 }
 
@@ -175,7 +176,7 @@ func (s *Store) communicationsIn(ctx context.Context, contact int64, ks []audien
 
 func (s *Store) readCommunications(ctx context.Context, q *query, from string, contact int64) ([]dispatcher.Communication, map[place]int, error) {
 	text := `select m.grp, m.k, camp.name, g.run, g.channel, t.name, t.version, g.language, coalesce(m.code, 0), coalesce(m.cause, ''),
-		coalesce(m.provider_id, cl.provider_id, ''), coalesce(cl.message_ids, ''), coalesce(cl.t0, 0), coalesce(cl.suppression_ver, 0), b.last_k is not null and m.k <= b.last_k
+		coalesce(m.provider_id, cl.provider_id, ''), coalesce(cl.message_ids, ''), coalesce(cl.t0, 0), coalesce(cl.suppression_ver, 0), g.sender, coalesce(cl.notice, ''), b.last_k is not null and m.k <= b.last_k
 		from ` + from + ` join runs r on r.id = g.run join campaigns camp on camp.id = r.campaign
 		join batches b on b.grp = g.id and m.k between b.k_lo and b.k_hi
 		left join calls cl on cl.batch = b.id and cl.suppression_ver is not null and (cl.k_from is null or m.k > cl.k_from) and m.k <= cl.k_to
@@ -203,7 +204,7 @@ func scanCommunication(rows *sql.Rows) (c dispatcher.Communication, p place, err
 	var settled bool
 	var messageIDs string
 	if err := rows.Scan(&p.group, &p.key, &c.Campaign, &c.Run, &c.Channel, &c.Template, &c.Version, &c.Language, &code, &c.Cause,
-		&c.ProviderID, &messageIDs, &at, &c.SuppressionVersion, &settled); err != nil {
+		&c.ProviderID, &messageIDs, &at, &c.SuppressionVersion, &c.Sender, &c.Notice, &settled); err != nil {
 		return c, p, err
 	}
 	if code == dispatcher.Pending && settled {

@@ -32,6 +32,7 @@ type journalLine struct {
 	Source     string `json:"so,omitempty"`
 	Evidence   string `json:"e,omitempty"`
 	ExpiresAt  int64  `json:"x,omitempty"` // milliseconds, 0: never
+	Notice     string `json:"n,omitempty"` // version of the privacy notice
 
 	Launch *launched `json:"launch,omitempty"`
 	Erase  *erased   `json:"erase,omitempty"`
@@ -56,7 +57,7 @@ type erased struct {
 
 func lineOf(e suppression.Entry, generation, at int64) journalLine {
 	return journalLine{Version: e.Version, Generation: generation, At: at, Key: e.Key.String(), Channel: e.Channel, Topic: e.Topic, Purpose: e.Purpose,
-		Sender: e.Sender, Cause: string(e.Cause), Active: e.Active, Source: e.Source, Evidence: e.Evidence, ExpiresAt: millisOf(e.ExpiresAt)}
+		Sender: e.Sender, Cause: string(e.Cause), Active: e.Active, Source: e.Source, Evidence: e.Evidence, ExpiresAt: millisOf(e.ExpiresAt), Notice: e.Notice}
 }
 
 // refusal reports whether the line is a consent that was refused.
@@ -64,7 +65,7 @@ func (l journalLine) refusal() bool { return l.Cause == "" }
 
 func (l journalLine) entry() suppression.Entry {
 	return suppression.Entry{Key: l.key, Channel: l.Channel, Topic: l.Topic, Purpose: l.Purpose, Sender: l.Sender, Cause: suppression.Cause(l.Cause),
-		Active: l.Active, Source: l.Source, Evidence: l.Evidence, ExpiresAt: timeOf(l.ExpiresAt), CreatedAt: timeOf(l.At), Version: l.Version}
+		Active: l.Active, Source: l.Source, Evidence: l.Evidence, ExpiresAt: timeOf(l.ExpiresAt), CreatedAt: timeOf(l.At), Version: l.Version, Notice: l.Notice}
 }
 
 // journalEntries returns when the entries are in the journal. What is in the

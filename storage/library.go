@@ -14,28 +14,43 @@ import (
 
 // SaveSender writes a sender under its name. The record must have passed
 // templates.CheckSender.
+//
+// A notice_version that is not saved, while others are, is a
+// [*templates.SenderError].
 func (s *Store) SaveSender(ctx context.Context, sender templates.Sender) error {
 	record, err := json.Marshal(sender)
 	if err != nil {
 		return err
 	}
-	const text = `insert into senders (name, record, updated_at) values ($1, $2, $3)
-		on conflict (name) do update set record = excluded.record, updated_at = excluded.updated_at`
-	if _, err := s.write.ExecContext(ctx, text, sender.Name, string(record), s.millis()); err != nil {
+	err = s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if err := checkNoticeOf(ctx, tx, sender); err != nil {
+			return err
+		}
+		const text = `insert into senders (name, record, notice, updated_at) values ($1, $2, $3, $4)
+			on conflict (name) do update set record = excluded.record, notice = excluded.notice, updated_at = excluded.updated_at`
+		_, err := tx.ExecContext(ctx, text, sender.Name, string(record), sender.NoticeVersion, s.millis())
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("save sender %q: %w", sender.Name, err)
 	}
 	return nil
 }
 
-// SenderByName implements [dispatcher.Library].
+// SenderByName implements [dispatcher.Library]: the version of the privacy notice
+// is the one in force, whether or not the record names it.
 func (s *Store) SenderByName(ctx context.Context, name string) (templates.Sender, error) {
 	var sender templates.Sender
 	var record []byte
-	err := s.read.QueryRowContext(ctx, `select record from senders where name = $1`, name).Scan(&record)
-	if err != nil {
+	var notice string
+	q := s.query()
+	text := `select s.record, ` + s.noticeInForce(q, "s.name") + ` from senders s where s.name = ` + q.arg(name)
+	if err := s.read.QueryRowContext(ctx, text, q.args...).Scan(&record, &notice); err != nil {
 		return sender, orNotFound(err, "sender %q", name)
 	}
-	return sender, json.Unmarshal(record, &sender)
+	err := json.Unmarshal(record, &sender)
+	sender.NoticeVersion = notice
+	return sender, err
 }
 
 // Senders lists all senders by name.

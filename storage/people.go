@@ -168,7 +168,7 @@ func (s *Store) Consents(ctx context.Context, contact audience.Key) (now []suppr
 // NewestChanges is as [Store.Changes], up to limit of them.
 func (s *Store) NewestChanges(ctx context.Context, ks []audience.Key, limit int) ([]suppression.Entry, error) {
 	q := s.query()
-	text := `select x.k, x.channel, x.topic, x.purpose, x.sender, x.cause, x.active, x.source, x.evidence, x.expires_at, x.at, x.ver from ` +
+	text := `select x.k, x.channel, x.topic, x.purpose, x.sender, x.cause, x.active, x.source, x.evidence, x.notice, x.expires_at, x.at, x.ver from ` +
 		s.d.lookUp(q.table("u", keys("k", ks)), "suppression_changes", "x", "%[1]s.k = u.k") + ` order by x.ver desc limit ` + q.arg(limit)
 	entries, err := s.entries(ctx, text, q.args)
 	if err != nil {

@@ -58,6 +58,13 @@ func (s *Store) takeReply(ctx context.Context, tx *sql.Tx, r suppression.Reply, 
 	if len(wishes) == 0 {
 		return w, nil, nil
 	}
+	notice, err := s.noticeOf(ctx, tx, sender)
+	if err != nil {
+		return w, nil, err
+	}
+	for i := range wishes {
+		wishes[i].Entry.Notice = notice
+	}
 	if people, err = s.keysOfPeople(ctx, tx, wishes); err == nil {
 		w, err = s.writeWishes(ctx, tx, "", nil, wishes, people)
 	}

@@ -22,6 +22,7 @@ type spoolLine struct {
 	At     int64        `json:"at"` // milliseconds
 	Mark   string       `json:"mark"`
 	Visit  string       `json:"visit,omitempty"`
+	Told   int64        `json:"told,omitempty"` // the group of a wish that is no event of it
 
 	Type tracking.EventType `json:"type,omitempty"`
 	Key  string             `json:"k,omitempty"`
@@ -37,7 +38,7 @@ func appendKept(dst []byte, k suppression.Kept) ([]byte, error) {
 	var l spoolLine
 	if w := k.Wish; w != nil {
 		entry := lineOf(w.Entry, 0, millisOf(w.At))
-		l = spoolLine{Wish: &entry, Person: w.Person, Group: w.Group, At: millisOf(w.At), Mark: w.Mark, Visit: w.Visit}
+		l = spoolLine{Wish: &entry, Person: w.Person, Group: w.Group, At: millisOf(w.At), Mark: w.Mark, Visit: w.Visit, Told: w.From}
 	} else {
 		e := k.Event
 		l = spoolLine{Type: e.Type, Group: e.Group, At: millisOf(e.At), Mark: e.Dedupe, Link: e.Link,
@@ -73,10 +74,11 @@ func parseKept(line []byte) (k suppression.Kept, err error) {
 	entry.CreatedAt, entry.Version = timeOf(0), 0
 	checked := entry
 	checked.Channel, checked.Topic = cmp.Or(checked.Channel, suppression.Any), cmp.Or(checked.Topic, suppression.Any)
+	checked.Sender = cmp.Or(checked.Sender, suppression.Any)
 	if checked.Validate() != nil {
 		return k, errDamaged
 	}
-	k.Wish = &suppression.Wish{Entry: entry, Person: l.Person, Group: l.Group, At: timeOf(l.At), Mark: l.Mark, Visit: l.Visit}
+	k.Wish = &suppression.Wish{Entry: entry, Person: l.Person, Group: l.Group, At: timeOf(l.At), Mark: l.Mark, Visit: l.Visit, From: l.Told}
 	return k, nil
 }
 

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -117,6 +118,7 @@ type head struct{ version, generation int64 }
 func (s *Store) writeWishes(ctx context.Context, tx *sql.Tx, visit string, undone []entryOf, wishes []wish, people [][]audience.Key) (w written, err error) {
 	var events []tracking.Event
 	var visits []string
+	var told []saidTo
 	for _, u := range undone {
 		w.entries, visits = append(w.entries, u.Entry), append(visits, u.visit)
 	}
@@ -125,7 +127,11 @@ func (s *Store) writeWishes(ctx context.Context, tx *sql.Tx, visit string, undon
 			e := wishes[i].Entry
 			e.Key = k
 			w.entries, visits = append(w.entries, e), append(visits, wishes[i].Visit)
+			told = append(told, saidTo{cmp.Or(wishes[i].Group, wishes[i].From), e.Sender})
 		}
+	}
+	if err := s.stamp(ctx, tx, w.entries[len(undone):], told); err != nil {
+		return w, err
 	}
 	if w.head, err = s.raiseHead(ctx, tx, len(w.entries)); err != nil {
 		return w, err
@@ -205,27 +211,27 @@ func (s *Store) writeEntries(ctx context.Context, tx *sql.Tx, entries []suppress
 func (s *Store) writeEntriesOnce(ctx context.Context, tx *sql.Tx, entries []suppression.Entry) error {
 	n := len(entries)
 	ks, active, expires, versions, created := make([]audience.Key, n), make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n)
-	var fields [7][]string
+	var fields [8][]string
 	for i, e := range entries {
 		ks[i], expires[i], versions[i], created[i] = e.Key, millisOf(e.ExpiresAt), e.Version, millisOf(e.CreatedAt)
 		if e.Active {
 			active[i] = 1
 		}
-		for j, v := range []string{e.Channel, e.Topic, e.Purpose, e.Sender, string(e.Cause), e.Source, e.Evidence} {
+		for j, v := range []string{e.Channel, e.Topic, e.Purpose, e.Sender, string(e.Cause), e.Source, e.Evidence, e.Notice} {
 			fields[j] = append(fields[j], v)
 		}
 	}
 	q := s.query()
 	table := q.table("u", keys("k", ks), texts("channel", fields[0]), texts("topic", fields[1]), texts("purpose", fields[2]),
 		texts("sender", fields[3]), texts("cause", fields[4]), ints("active", active), texts("source", fields[5]),
-		texts("evidence", fields[6]), ints("expires_at", expires), ints("ver", versions), ints("created_at", created))
+		texts("evidence", fields[6]), texts("notice", fields[7]), ints("expires_at", expires), ints("ver", versions), ints("created_at", created))
 	now := q.arg(s.millis())
 	text := fmt.Sprintf(`insert into suppressions
-		(k, channel, topic, purpose, sender, cause, active, source, evidence, expires_at, created_at, updated_at, ver)
-		select u.k, u.channel, u.topic, u.purpose, u.sender, u.cause, u.active = 1, u.source, u.evidence,
+		(k, channel, topic, purpose, sender, cause, active, source, evidence, notice, expires_at, created_at, updated_at, ver)
+		select u.k, u.channel, u.topic, u.purpose, u.sender, u.cause, u.active = 1, u.source, u.evidence, u.notice,
 		nullif(u.expires_at, 0), coalesce(nullif(u.created_at, 0), cast(%[2]s as bigint)), cast(%[2]s as bigint), u.ver from %[1]s where true
 		on conflict (k, channel, topic, purpose, sender, cause) do update set
-		active = excluded.active, source = excluded.source, evidence = excluded.evidence,
+		active = excluded.active, source = excluded.source, evidence = excluded.evidence, notice = excluded.notice,
 		expires_at = case when not (suppressions.active and excluded.active) then excluded.expires_at
 			when suppressions.expires_at is null or suppressions.expires_at > excluded.expires_at then suppressions.expires_at
 			else excluded.expires_at end, updated_at = excluded.updated_at, ver = excluded.ver`, table, now)
@@ -432,7 +438,7 @@ func (s *Store) EachEntry(ctx context.Context, f func(suppression.Entry) error) 
 	})
 }
 
-const entryColumns = `x.k, x.channel, x.topic, x.purpose, x.sender, x.cause, x.active, x.source, x.evidence, x.expires_at, x.created_at, x.ver`
+const entryColumns = `x.k, x.channel, x.topic, x.purpose, x.sender, x.cause, x.active, x.source, x.evidence, x.notice, x.expires_at, x.created_at, x.ver`
 
 func (s *Store) entries(ctx context.Context, text string, args []any) ([]suppression.Entry, error) {
 	var out []suppression.Entry
@@ -448,7 +454,7 @@ func scanEntry(rows *sql.Rows) (suppression.Entry, error) {
 	var e suppression.Entry
 	var expires sql.NullInt64
 	var created int64
-	err := rows.Scan(&e.Key, &e.Channel, &e.Topic, &e.Purpose, &e.Sender, &e.Cause, &e.Active, &e.Source, &e.Evidence,
+	err := rows.Scan(&e.Key, &e.Channel, &e.Topic, &e.Purpose, &e.Sender, &e.Cause, &e.Active, &e.Source, &e.Evidence, &e.Notice,
 		&expires, &created, &e.Version)
 	e.CreatedAt = timeOf(created)
 	if expires.Valid {

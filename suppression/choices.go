@@ -19,6 +19,7 @@ const (
 	StopPush       Choice = "push"
 	StopPost       Choice = "post"
 	StopPhone      Choice = "phone"
+	StopSender     Choice = "sender"     // all marketing from the sender of the message, by whatever way
 	StopMarketing  Choice = "marketing"  // all marketing, by whatever way
 	StopEverything Choice = "everything" // that and all below
 	Pause30        Choice = "pause30"    // all marketing for so many days
@@ -29,7 +30,7 @@ const (
 )
 
 // Choices lists all choices, in the order in which they are offered.
-var Choices = []Choice{StopKind, StopEmail, StopSMS, StopPush, StopPost, StopPhone, StopMarketing, StopEverything, Pause30, Pause90,
+var Choices = []Choice{StopKind, StopEmail, StopSMS, StopPush, StopPost, StopPhone, StopSender, StopMarketing, StopEverything, Pause30, Pause90,
 	NoProfiling, NoAdSharing, NoOpenTracking}
 
 // Chooser is who chooses: whoever has the key that a message was sent to.
@@ -37,8 +38,11 @@ type Chooser struct {
 	Key   audience.Key
 	Group int64  // of the message
 	Topic string // of the message; empty while it is not known
-	Visit string
-	At    time.Time
+	// Sender of the message, by name; empty while it is not known. Every choice but
+	// StopSender covers all senders.
+	Sender string
+	Visit  string
+	At     time.Time
 }
 
 // Wishes returns the wishes that choices stand for, each once. A choice that
@@ -52,7 +56,7 @@ func (c Chooser) Wishes(choices []Choice) []Wish {
 				continue
 			}
 			said[e] = true
-			w := Wish{Entry: e, Person: true, At: c.At, Mark: c.Visit, Visit: c.Visit}
+			w := Wish{Entry: e, Person: true, From: c.Group, At: c.At, Mark: c.Visit, Visit: c.Visit}
 			// What ends messages is an unsubscribe of this message. A pause is not.
 			if e.Purpose == string(Marketing) && e.Cause != Paused {
 				w.Group = c.Group
@@ -75,6 +79,10 @@ func (c Chooser) entries(choice Choice) []Entry {
 	case StopEmail, StopSMS, StopPush, StopPost, StopPhone:
 		e := c.entry(Marketing, Unsubscribed)
 		e.Channel = string(choice)
+		return []Entry{e}
+	case StopSender:
+		e := c.entry(Marketing, Unsubscribed)
+		e.Sender = c.Sender
 		return []Entry{e}
 	case StopMarketing:
 		return []Entry{c.entry(Marketing, Unsubscribed)}

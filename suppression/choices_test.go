@@ -13,7 +13,7 @@ var chosen = time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
 
 // TestChoices is the table of what each choice stands for.
 func TestChoices(t *testing.T) {
-	c := Chooser{Key: key(1), Group: 7, Topic: "newsletter", Visit: "v", At: chosen}
+	c := Chooser{Key: key(1), Group: 7, Topic: "newsletter", Sender: "exempelbolaget", Visit: "v", At: chosen}
 	type said struct {
 		Scope string
 		Cause Cause
@@ -26,6 +26,7 @@ func TestChoices(t *testing.T) {
 		StopKind: {{"* newsletter marketing", Unsubscribed, 0, true}}, StopEmail: {{"email * marketing", Unsubscribed, 0, true}},
 		StopSMS: {{"sms * marketing", Unsubscribed, 0, true}}, StopPush: {{"push * marketing", Unsubscribed, 0, true}},
 		StopPost: {{"post * marketing", Unsubscribed, 0, true}}, StopPhone: {{"phone * marketing", Unsubscribed, 0, true}},
+		StopSender:    {{"* * marketing of exempelbolaget", Unsubscribed, 0, true}},
 		StopMarketing: {{"* * marketing", Unsubscribed, 0, true}}, StopEverything: everything,
 		Pause30: {{"* * marketing", Paused, 30, false}}, Pause90: {{"* * marketing", Paused, 90, false}},
 		NoProfiling: everything[1:2], NoAdSharing: everything[3:], NoOpenTracking: everything[2:3],
@@ -34,14 +35,18 @@ func TestChoices(t *testing.T) {
 	for _, choice := range Choices {
 		for _, w := range c.Wishes([]Choice{choice}) {
 			e := w.Entry
-			if err := e.Validate(); err != nil || e.Key != c.Key || !e.Active || e.Sender != Any || !w.Person || w.Visit != "v" || w.Mark != "v" {
+			if err := e.Validate(); err != nil || e.Key != c.Key || !e.Active || !w.Person || w.From != 7 || w.Visit != "v" || w.Mark != "v" {
 				t.Errorf("%s: %+v, %v", choice, w, err)
+			}
+			scope := e.Channel + " " + e.Topic + " " + e.Purpose
+			if e.Sender != Any {
+				scope += " of " + e.Sender
 			}
 			days := 0
 			if !e.ExpiresAt.IsZero() {
 				days = int(e.ExpiresAt.Sub(chosen).Hours() / 24)
 			}
-			got[choice] = append(got[choice], said{e.Channel + " " + e.Topic + " " + e.Purpose, e.Cause, days, w.Group == 7})
+			got[choice] = append(got[choice], said{scope, e.Cause, days, w.Group == 7})
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -57,7 +62,7 @@ func TestChoices(t *testing.T) {
 }
 
 func TestChoicesThatHoldAlready(t *testing.T) {
-	c := Chooser{Key: key(1), Topic: "newsletter", At: chosen}
+	c := Chooser{Key: key(1), Topic: "newsletter", Sender: "a", At: chosen}
 	entry := func(change func(*Entry)) Entry {
 		e := Unsubscribe(key(1), audience.Email, 0).Entry
 		change(&e)
@@ -73,6 +78,8 @@ func TestChoicesThatHoldAlready(t *testing.T) {
 		"with an end":         {entry(func(e *Entry) { e.ExpiresAt = chosen.AddDate(1, 0, 0) }), nil},
 		"a bounce":            {entry(func(e *Entry) { e.Cause = Bounced }), nil},
 		"of one sender":       {entry(func(e *Entry) { e.Sender = "a" }), nil},
+		"of the sender":       {entry(func(e *Entry) { e.Channel, e.Sender = Any, "a" }), []Choice{StopSender}},
+		"of another sender":   {entry(func(e *Entry) { e.Channel, e.Sender = Any, "b" }), nil},
 		"of the kind":         {entry(func(e *Entry) { e.Channel, e.Topic = Any, "newsletter" }), []Choice{StopKind}},
 		"of another kind":     {entry(func(e *Entry) { e.Channel, e.Topic = Any, "offer" }), nil},
 		"a long pause":        {entry(func(e *Entry) { e.Channel, e.Cause, e.ExpiresAt = Any, Paused, chosen.AddDate(0, 0, 30) }), []Choice{Pause30}},

@@ -68,18 +68,21 @@ var Purposes = []Purpose{Marketing, Profiling, OpenTracking, AdTracking, AdListS
 // Entry blocks whoever has Key, within its scope. It holds no address, so it
 // outlives erasure and binds every import.
 type Entry struct {
-	Key       audience.Key `json:"key"`
-	Channel   string       `json:"channel"` // an audience.Channel or Any
-	Topic     string       `json:"topic"`
-	Purpose   string       `json:"purpose"`
-	Sender    string       `json:"sender"`
-	Cause     Cause        `json:"cause"`
-	Active    bool         `json:"active"`
-	Source    string       `json:"source"`   // link, import, operator, service, provider, sms, email, app
-	Evidence  string       `json:"evidence"` // how we know; no address in it
-	ExpiresAt time.Time    `json:"expires_at,omitzero"`
-	CreatedAt time.Time    `json:"created_at"`
-	Version   int64        `json:"version"` // gap-free, in commit order
+	Key      audience.Key `json:"key"`
+	Channel  string       `json:"channel"` // an audience.Channel or Any
+	Topic    string       `json:"topic"`
+	Purpose  string       `json:"purpose"`
+	Sender   string       `json:"sender"`
+	Cause    Cause        `json:"cause"`
+	Active   bool         `json:"active"`
+	Source   string       `json:"source"`   // link, import, operator, service, provider, sms, email, app
+	Evidence string       `json:"evidence"` // how we know; no address in it
+	// Notice is the version of the privacy notice that was in force when it was
+	// said. The store fills it in.
+	Notice    string    `json:"notice,omitempty"`
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	CreatedAt time.Time `json:"created_at"`
+	Version   int64     `json:"version"` // gap-free, in commit order
 }
 
 // Validate reports the first field that no entry may have.

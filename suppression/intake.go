@@ -57,10 +57,12 @@ type IntakeConfig struct {
 	ChannelOf func(ctx context.Context, group int64) (string, error)
 	// TopicOf returns what the messages of the group are about, or [Any].
 	TopicOf func(ctx context.Context, group int64) (string, error)
-	Clock   Clock
-	Now     func() time.Time
-	Log     *slog.Logger
-	Pause   func(time.Duration) <-chan time.Time // nil: time.After
+	// SenderOf returns the name of their sender, or [Any].
+	SenderOf func(ctx context.Context, group int64) (string, error)
+	Clock    Clock
+	Now      func() time.Time
+	Log      *slog.Logger
+	Pause    func(time.Duration) <-chan time.Time // nil: time.After
 }
 
 // Intake takes wishes and events over HTTP, whether or not the database can be
@@ -121,8 +123,8 @@ const patience = WaitAtMost + 3*time.Second
 // person can be started any more. kept says that it is in the spool alone.
 //
 // When it returns an error, the wish is not acknowledged; it may be recorded.
-// Entry.Channel or Topic may be empty: that of the message, which is looked up
-// later.
+// Entry.Channel, Topic or Sender may be empty: that of the message, which is
+// looked up later.
 func (i *Intake) Record(ctx context.Context, w Wish) (kept bool, err error) {
 	if err := w.Entry.whole().Validate(); err != nil {
 		return false, fmt.Errorf("this wish cannot be recorded: %w", err)
@@ -144,7 +146,7 @@ func (i *Intake) Record(ctx context.Context, w Wish) (kept bool, err error) {
 // place, or else, as long as the database is away, beside it: to say more is
 // always possible. revised says which; with no wishes it is an error.
 //
-// A wish may lack its channel or topic, as for [Intake.Record].
+// A wish may lack its channel, topic or sender, as for [Intake.Record].
 func (i *Intake) Revise(ctx context.Context, visit string, wishes []Wish) (revised bool, err error) {
 	whole := true
 	for n := range wishes {
@@ -168,9 +170,10 @@ func (i *Intake) Revise(ctx context.Context, visit string, wishes []Wish) (revis
 	return false, err
 }
 
-// whole returns the entry with any channel and topic where it says none yet.
+// whole returns the entry with any channel, topic and sender where it says none yet.
 func (e Entry) whole() Entry {
 	e.Channel, e.Topic = cmp.Or(e.Channel, Any), cmp.Or(e.Topic, Any)
+	e.Sender = cmp.Or(e.Sender, Any)
 	return e
 }
 

@@ -126,6 +126,9 @@ func (i *Intake) complete(ctx context.Context, w *Wish) (err error) {
 	if w.Entry.Topic == "" && err == nil {
 		w.Entry.Topic, err = i.TopicOf(ctx, w.Group)
 	}
+	if w.Entry.Sender == "" && err == nil {
+		w.Entry.Sender, err = i.SenderOf(ctx, w.Group)
+	}
 	return err
 }
 

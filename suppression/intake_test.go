@@ -178,7 +178,8 @@ func newTestIntake(t *testing.T) (*Intake, *cutOff) {
 	d := &cutOff{clock: 1_000_000, parts: map[int64][]Kept{}}
 	i := NewIntake(IntakeConfig{Holder: Holder{Name: "serve-1"}, Leases: d, Spool: d, Register: NewRegister(d, clock), Events: d, Clock: clock, Now: time.Now,
 		ChannelOf: func(context.Context, int64) (string, error) { return string(audience.SMS), nil },
-		TopicOf:   func(context.Context, int64) (string, error) { return "newsletter", nil }, Log: slog.New(slog.DiscardHandler)})
+		TopicOf:   func(context.Context, int64) (string, error) { return "newsletter", nil },
+		SenderOf:  func(context.Context, int64) (string, error) { return "exempelbolaget", nil }, Log: slog.New(slog.DiscardHandler)})
 	if err := i.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,9 @@ type Notice struct {
 
 // Wish is what an effect is written as.
 func (n Notice) Wish() Wish {
-	return Provider(n.Key, n.Effect.Channel, n.Effect.Cause, n.Effect.Evidence)
+	w := Provider(n.Key, n.Effect.Channel, n.Effect.Cause, n.Effect.Evidence)
+	w.From = n.Event.Group
+	return w
 }
 
 // Of an address that one message after the other could not be delivered to, for

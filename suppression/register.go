@@ -20,6 +20,9 @@ type Wish struct {
 	// Group is the group of the message whose link was used, 0 for none. The
 	// wish is then an event of that message too.
 	Group int64
+	// From is the group of the message whose pages it was said on, where that is no
+	// event of it: by it we know whose privacy notice was in force.
+	From int64
 	// At is when the person told us, and Mark what makes that event the same one
 	// when the wish is recorded again. Without a mark it is one of its own, now.
 	At   time.Time

@@ -55,6 +55,7 @@ func CheckSender(s Sender) error {
 	c.check("sms_sender", s.SMSSender == "" || isSMSSender(s.SMSSender),
 		"a number in E.164, such as +46 and so on without spaces, or 1 to 11 letters and digits with at least one letter")
 	c.check("sms_service", s.SMSService == "" || messagingSID.MatchString(s.SMSService), "MG and 32 hexadecimal digits, or empty")
+	c.check("notice_version", s.NoticeVersion == "" || noticeVersion.MatchString(s.NoticeVersion), "1 to 63 letters, digits, dots, - and _, or empty")
 	c.checkPages(s)
 	c.check("open_tracking", isPolicy(s.OpenTracking), "consent, always or never")
 	if len(c.problems) == 0 {
@@ -70,6 +71,9 @@ func (c *senderChecker) check(field string, ok bool, rule string) {
 		c.problems = append(c.problems, FieldProblem{field, rule})
 	}
 }
+
+// IsSenderName reports whether a sender may have the name.
+func IsSenderName(name string) bool { return senderName.MatchString(name) }
 
 func isPolicy(p Policy) bool { return p == "" || p == ByConsent || p == Always || p == Never }
 

@@ -219,6 +219,8 @@ func (c *compiler) senderField(name string) string {
 		return c.options.Sender.addressLine()
 	case "site":
 		return c.options.Sender.Site
+	case "privacy_notice":
+		return c.options.Sender.PrivacyNotice
 	}
 	return ""
 }

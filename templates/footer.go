@@ -10,8 +10,9 @@ import (
 // presence is what every rendering of a part surely shows its reader: what
 // stands outside blocks and comments, and is not hidden.
 type presence struct {
-	link bool // a way to unsubscribe
-	text string
+	link   bool // a way to unsubscribe
+	notice bool // the address of the privacy notice, to be followed
+	text   string
 }
 
 // shown returns the text of a token that surely renders, and marks what is not
@@ -37,12 +38,17 @@ func shown(t token, doc *document, start, end int, s Sender) string {
 }
 
 // isUnsubscribe reports whether a token surely renders the link to unsubscribe.
-func isUnsubscribe(t token) bool {
+func isUnsubscribe(t token) bool { return surely(t, "unsubscribe_url") }
+
+// isNotice reports whether it surely renders the address of the privacy notice.
+func isNotice(t token) bool { return surely(t, "sender", "privacy_notice") }
+
+func surely(t token, path ...string) bool {
 	if t.kind != outputToken || t.depth > 0 {
 		return false
 	}
 	o, err := parseOutput(t.args)
-	return err == nil && o.is("unsubscribe_url") && len(o.filters) == 0
+	return err == nil && o.is(path...) && len(o.filters) == 0
 }
 
 func textPresence(source string, s Sender) presence {
@@ -51,6 +57,7 @@ func textPresence(source string, s Sender) presence {
 	var b strings.Builder
 	for _, t := range doc.tokens {
 		p.link = p.link || isUnsubscribe(t)
+		p.notice = p.notice || isNotice(t)
 		b.WriteString(shown(t, doc, 0, len(source), s))
 	}
 	p.text = b.String()
@@ -62,15 +69,17 @@ func textPresence(source string, s Sender) presence {
 func htmlPresence(h *htmlDocument, s Sender) presence {
 	var p presence
 	var b strings.Builder
-	within := false // a link to unsubscribe
+	within, toNotice := false, false // a link to unsubscribe, or to the notice
 	for _, t := range h.tags {
 		visible := !t.hidden && h.depthAt(t.start) == 0
 		switch {
 		case t.name == "a":
-			within = t.kind == xhtml.StartTagToken && visible && h.leadsToUnsubscribe(t)
+			begins := t.kind == xhtml.StartTagToken && visible
+			within, toNotice = begins && h.leadsTo(t, isUnsubscribe), begins && h.leadsTo(t, isNotice)
 		case t.kind == xhtml.TextToken && !t.hidden:
 			text := h.shownText(t, s)
-			p.link = p.link || within && strings.TrimFunc(text, isInvisible) != ""
+			seen := strings.TrimFunc(text, isInvisible) != ""
+			p.link, p.notice = p.link || within && seen, p.notice || toNotice && seen
 			b.WriteString(text)
 		case t.name == "img":
 			p.link = p.link || within && visible
@@ -86,7 +95,8 @@ func isInvisible(r rune) bool {
 	return r <= ' ' || r == 0xa0 || r == 0xad || r == 0x34f || 0x200b <= r && r <= 0x200f || r == 0x2060 || r == 0xfeff
 }
 
-func (h *htmlDocument) leadsToUnsubscribe(t htmlToken) bool {
+// leadsTo reports whether a link is what one token renders, and nothing else.
+func (h *htmlDocument) leadsTo(t htmlToken, is func(token) bool) bool {
 	href, ok := t.attribute("href")
 	if !ok {
 		return false
@@ -94,7 +104,7 @@ func (h *htmlDocument) leadsToUnsubscribe(t htmlToken) bool {
 	found := false
 	for _, piece := range h.tokensIn(href.start, href.end) {
 		switch {
-		case isUnsubscribe(piece):
+		case is(piece):
 			found = true
 		case piece.kind != textToken || strings.TrimSpace(h.textOf(piece, href.start, href.end)) != "":
 			return false
@@ -151,6 +161,10 @@ func saysAdvertising(text string) bool {
 	return false
 }
 
+// lacksNotice reports whether a part does not lead to the sender's privacy notice,
+// as every message does that may be the first one (GDPR 13, 14(3)(b), 21(4)).
+func (p presence) lacksNotice(s Sender) bool { return s.PrivacyNotice != "" && !p.notice }
+
 // wording is what the product itself says to recipients, in one language.
 type wording struct {
 	notice    string // before the sender's name
@@ -159,6 +173,7 @@ type wording struct {
 	textLink  string // before the address, in a text
 	choose    string // the text of the link to the preferences
 	textPrefs string // before their address, in a text
+	privacy   string // the text of the link to the privacy notice
 	smsAnswer string // for a number that takes answers
 	smsLink   string // before the address, for a one-way sender
 }
@@ -171,6 +186,7 @@ var (
 		textLink:  "Avsluta utskicken:",
 		choose:    "Välj vad du får",
 		textPrefs: "Välj vad du får:",
+		privacy:   "Så behandlar vi personuppgifter",
 		smsAnswer: "Svara STOPP för att slippa.",
 		smsLink:   "Avsluta:",
 	}
@@ -181,6 +197,7 @@ var (
 		textLink:  "Unsubscribe:",
 		choose:    "Choose what you get",
 		textPrefs: "Choose what you get:",
+		privacy:   "How we use personal data",
 		smsAnswer: "Reply STOP to opt out.",
 		smsLink:   "Opt out:",
 	}
@@ -194,36 +211,47 @@ func wordingFor(language string) wording {
 	return english
 }
 
-// htmlFooter returns the footer as a Liquid source.
-func (w wording) htmlFooter(f footer, language string) string {
-	if f == noFooter {
-		return ""
+// htmlFooter returns the footer as a Liquid source; privacy is whether it leads to
+// the privacy notice.
+func (w wording) htmlFooter(f footer, privacy bool, language string) string {
+	const style = `style="color:#555555;"`
+	var lines []string
+	if f >= notice {
+		lines = append(lines, w.notice+" {{ sender.from_name }}.")
 	}
-	var b strings.Builder
-	b.WriteString("\n" + `<div lang="` + language + `" style="padding:24px 16px;font-family:Arial,Helvetica,sans-serif;` +
-		`font-size:12px;line-height:18px;color:#555555;text-align:center;">`)
-	b.WriteString(w.notice + " {{ sender.from_name }}.")
 	if f >= addressFooter {
-		b.WriteString("<br>\n" + `{{ sender.from_name }}, {{ sender.postal_address }}, <a href="{{ sender.site }}" style="color:#555555;">{{ sender.site }}</a>`)
+		lines = append(lines, `{{ sender.from_name }}, {{ sender.postal_address }}, <a href="{{ sender.site }}" `+style+`>{{ sender.site }}</a>`)
 	}
 	if f >= linkFooter {
-		b.WriteString("<br>\n" + w.question + ` <a href="{{ unsubscribe_url }}" style="color:#555555;">` + w.link + `</a>` +
-			` · <a href="{{ preferences_url }}" style="color:#555555;">` + w.choose + `</a>`)
+		lines = append(lines, w.question+` <a href="{{ unsubscribe_url }}" `+style+`>`+w.link+`</a>`+
+			` · <a href="{{ preferences_url }}" `+style+`>`+w.choose+`</a>`)
 	}
-	b.WriteString("</div>\n")
-	return b.String()
-}
-
-func (w wording) textFooter(f footer) string {
-	if f == noFooter {
+	if privacy {
+		lines = append(lines, `<a href="{{ sender.privacy_notice }}" `+style+`>`+w.privacy+`</a>`)
+	}
+	if len(lines) == 0 {
 		return ""
 	}
-	text := "\n--\n" + w.notice + " {{ sender.from_name }}.\n"
+	return "\n" + `<div lang="` + language + `" style="padding:24px 16px;font-family:Arial,Helvetica,sans-serif;` +
+		`font-size:12px;line-height:18px;color:#555555;text-align:center;">` + strings.Join(lines, "<br>\n") + "</div>\n"
+}
+
+func (w wording) textFooter(f footer, privacy bool) string {
+	text := ""
+	if f >= notice {
+		text += w.notice + " {{ sender.from_name }}.\n"
+	}
 	if f >= addressFooter {
 		text += "{{ sender.from_name }}, {{ sender.postal_address }}, {{ sender.site }}\n"
 	}
 	if f >= linkFooter {
 		text += w.textLink + " {{ unsubscribe_url }}\n" + w.textPrefs + " {{ preferences_url }}\n"
 	}
-	return text
+	if privacy {
+		text += w.privacy + ": {{ sender.privacy_notice }}\n"
+	}
+	if text == "" {
+		return ""
+	}
+	return "\n--\n" + text
 }

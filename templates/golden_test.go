@@ -26,6 +26,7 @@ type goldenRecipient struct {
 	Attributes map[string]string `json:"attributes"`
 	Tracked    bool              `json:"tracked"`
 	SMSSender  string            `json:"sms_sender"`
+	Notice     string            `json:"privacy_notice"`
 }
 
 func readGolden[T any](t testing.TB, file string) T {
@@ -76,7 +77,7 @@ func renderGolden(t *testing.T, tpl Template, to goldenRecipient) map[string]str
 		t.Fatal(err)
 	}
 	sender := fuzzSender
-	sender.SMSSender = to.SMSSender
+	sender.SMSSender, sender.PrivacyNotice = to.SMSSender, to.Notice
 	o := Options{Sender: sender, Topic: "nyhetsbrev", PublicURL: "https://utskick.exempelbolaget.test", Signer: signer, Links: map[string]int64{}}
 	targets, err := Targets(tpl, to.Language)
 	if err != nil {

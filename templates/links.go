@@ -209,7 +209,7 @@ var scriptSchemes = []string{"javascript", "data", "vbscript", "file", "blob", "
 func linkBeginning(t token, text string) (rule string) {
 	if t.kind == outputToken {
 		o, err := parseOutput(t.args)
-		if err == nil && len(o.filters) == 0 && (o.is("unsubscribe_url") || o.is("preferences_url") || o.is("sender", "site")) {
+		if err == nil && len(o.filters) == 0 && (o.is("unsubscribe_url") || o.is("preferences_url") || o.is("sender", "site") || o.is("sender", "privacy_notice")) {
 			return ""
 		}
 		return "a link cannot begin with a value: write https:// and the host"

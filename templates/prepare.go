@@ -56,9 +56,9 @@ func prepare(channel audience.Channel, language string, c Content, s Sender) pre
 // end of the body.
 func completeHTML(source, language string, s Sender) string {
 	h := parseHTML(parseDocument(source))
-	lacking := htmlPresence(h, s).lacking(s)
+	there := htmlPresence(h, s)
 	end := h.bodyEnd()
-	return source[:end] + wordingFor(language).htmlFooter(lacking, language) + "{{ " + measuringMarker + " }}\n{{ " + pixelMarker + " }}" + source[end:]
+	return source[:end] + wordingFor(language).htmlFooter(there.lacking(s), there.lacksNotice(s), language) + "{{ " + measuringMarker + " }}\n{{ " + pixelMarker + " }}" + source[end:]
 }
 
 // bodyEnd returns where the last thing of the body belongs: before </body>,
@@ -80,8 +80,8 @@ func (h *htmlDocument) bodyEnd() int {
 }
 
 func completeText(source, language string, s Sender) string {
-	lacking := textPresence(source, s).lacking(s)
-	return strings.TrimRight(source, "\r\n") + "\n" + wordingFor(language).textFooter(lacking) + "{{ " + textMeasuringMarker + " }}"
+	there := textPresence(source, s)
+	return strings.TrimRight(source, "\r\n") + "\n" + wordingFor(language).textFooter(there.lacking(s), there.lacksNotice(s)) + "{{ " + textMeasuringMarker + " }}"
 }
 
 // completeSMS adds a way to opt out: an answer, if the sender can be answered,

@@ -11,7 +11,7 @@ import (
 // that it sets itself.
 var (
 	contactFields = []string{"first_name", "last_name", "locale"}
-	senderFields  = []string{"from_name", "postal_address", "site"}
+	senderFields  = []string{"from_name", "postal_address", "site", "privacy_notice"}
 	loopFields    = []string{"first", "last", "index", "index0", "rindex", "rindex0", "length"}
 	listFields    = []string{"first", "last", "size"}
 	nothing       = []string{"blank", "empty", "null"}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -189,17 +190,19 @@ func importExampleSuppressions(sh *shell, a *app) error {
 	return nil
 }
 
-// saveExampleLibrary saves the sender and the templates, and returns the
+// saveExampleLibrary saves the senders and the templates, and returns the
 // campaign over them. A template that is there already is left as it is.
 func saveExampleLibrary(ctx context.Context, store *storage.Store) (dispatcher.Campaign, error) {
 	campaign := dispatcher.Campaign{Name: demoCampaign, Topic: "offer"}
-	var sender templates.Sender
-	if err := readExample(examples.Sender, &sender); err != nil {
-		return campaign, err
-	}
-	campaign.Sender = sender.Name
-	if err := saveSender(ctx, store, sender); err != nil {
-		return campaign, err
+	for _, name := range examples.Senders {
+		var sender templates.Sender
+		if err := readExample(name, &sender); err != nil {
+			return campaign, err
+		}
+		campaign.Sender = cmp.Or(campaign.Sender, sender.Name)
+		if err := saveSender(ctx, store, sender); err != nil {
+			return campaign, err
+		}
 	}
 	for _, name := range examples.Templates {
 		var t templates.Template

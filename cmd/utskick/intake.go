@@ -34,7 +34,7 @@ func (a *app) openIntake(ctx context.Context) (*intake, error) {
 		return nil, errors.Join(err, in.identity.Close())
 	}
 	in.Intake = suppression.NewIntake(suppression.IntakeConfig{Holder: in.identity.Holder, Leases: a.store, Spool: in.spool, Register: a.register,
-		Events: a.store, ChannelOf: a.channelOfGroup, TopicOf: a.topicOfGroup, Clock: suppression.SystemClock, Now: time.Now, Log: a.log})
+		Events: a.store, ChannelOf: a.channelOfGroup, TopicOf: a.topicOfGroup, SenderOf: a.senderOfGroup, Clock: suppression.SystemClock, Now: time.Now, Log: a.log})
 	if err := in.Start(ctx); err != nil {
 		return nil, errors.Join(err, in.close())
 	}
@@ -48,6 +48,15 @@ func (a *app) topicOfGroup(ctx context.Context, group int64) (string, error) {
 		return suppression.Any, nil
 	}
 	return origin.Topic, err
+}
+
+// senderOfGroup is what "this sender" in the pages of a message means; see api.
+func (a *app) senderOfGroup(ctx context.Context, group int64) (string, error) {
+	origin, err := a.store.Origin(ctx, group)
+	if errors.Is(err, storage.ErrNotFound) {
+		return suppression.Any, nil
+	}
+	return origin.Sender, err
 }
 
 // channelOfGroup is what the link in a message covers; see api.

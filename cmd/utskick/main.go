@@ -39,6 +39,7 @@ type commands struct {
 	Replies      repliesCommand      `cmd:"" help:"What comes back by mail."`
 	People       peopleCommand       `cmd:"" help:"What people may ask for: all that is held about them, and erasure."`
 	Senders      sendersCommand      `cmd:"" help:"Who messages come from."`
+	Notices      noticesCommand      `cmd:"" help:"Versions of the privacy notices, which wishes and consents are kept with."`
 	Templates    templatesCommand    `cmd:"" help:"What messages say."`
 	Campaigns    campaignsCommand    `cmd:"" help:"Campaigns and their runs."`
 	Database     databaseCommand     `cmd:"" help:"Whether the database is the one that it was."`

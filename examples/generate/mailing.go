@@ -37,6 +37,21 @@ var sender = templates.Sender{
 	},
 }
 
+// group are the other two of the group of companies: each is a controller of its
+// own, and has customers of its own.
+var group = map[string]templates.Sender{
+	examples.BankSender: {
+		Name: "exempelbanken", FromName: "Exempelbanken", FromEmail: "nyheter@exempelbanken.test", ReplyTo: "kundservice@exempelbanken.test",
+		PostalAddress: "Exempelbanken AB, Exempelgatan 3, 111 11 Exempelstad", Site: "https://www.exempelbanken.test",
+		NoticeVersion: "2026-01-15", OpenTracking: templates.ByConsent, PrivacyNotice: "https://www.exempelbanken.test/integritet",
+	},
+	examples.SocietySender: {
+		Name: "exempelforeningen", FromName: "Exempelföreningen", FromEmail: "nyheter@exempelforeningen.test", ReplyTo: "medlem@exempelforeningen.test",
+		PostalAddress: "Exempelföreningen ek. för., Exempelgatan 5, 111 11 Exempelstad", Site: "https://www.exempelforeningen.test",
+		NoticeVersion: "2026-01-15", OpenTracking: templates.ByConsent, PrivacyNotice: "https://www.exempelforeningen.test/integritet",
+	},
+}
+
 var (
 	//go:embed source/host.sv.html
 	swedishHTML string

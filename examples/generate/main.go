@@ -48,6 +48,11 @@ func generate() (map[string][]byte, error) {
 	if files[examples.Sender], err = encode(sender); err != nil {
 		return nil, err
 	}
+	for name, s := range group {
+		if files[name], err = encode(s); err != nil {
+			return nil, err
+		}
+	}
 	for name, t := range mailing {
 		if files[name], err = encode(t); err != nil {
 			return nil, err

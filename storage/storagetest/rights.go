@@ -139,7 +139,7 @@ func (r *restored) settle(mark string) resident {
 	for _, old := range []string{"old-", "new-"} {
 		c.Email, c.Devices = old+mark+"@example.com", []audience.Device{{Token: "token-" + old + mark}}
 		c.Phone = "+467017406" + map[string]string{"old-": "1", "new-": "2"}[old] + map[string]string{"anna": "0", "bertil": "1", "cia": "2"}[mark]
-		row := audience.Row{Contact: c, Set: all, Consents: map[string]bool{"open_tracking": true}}
+		row := audience.Row{Contact: c, Set: all, Consents: map[string]bool{"open_tracking": true}, Relations: map[string]audience.Relation{"exempelbolaget": {Sender: "exempelbolaget", Since: "2019-05-01"}}}
 		_, err := r.SaveContacts(r.ctx(), []audience.Row{row})
 		r.must(err)
 	}
@@ -170,6 +170,9 @@ func (r *restored) live(p resident, group, link int64) {
 	untrack.Entry.ExpiresAt = r.Now.Add(24 * time.Hour)
 	r.must1(r.Record(r.ctx(), untrack))
 	r.write(`update consents set notice = 'n1', evidence = $1 where contact_k = $2`, "samtycke-"+p.mark, own[:])
+	r.write(`update relations set ended_at = 5`)
+	r.write(`update suppressions set notice = 'n1'`)
+	r.write(`update suppression_changes set notice = 'n1'`)
 	r.write(`update withdrawn_consents set notice = 'n1' where contact_k = $1`, own[:])
 	r.must(r.Audit(r.ctx(), "staff", "contact.save", own.Short(), "uppgift"))
 	r.must(r.Audit(r.ctx(), "desk", "person.show", fmt.Sprintf("contact %d", p.now.ID), "uppgift"))

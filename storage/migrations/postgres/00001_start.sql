@@ -32,6 +32,9 @@ create table contacts (
     -- What consents say of her, repeated here because it is asked for each
     -- recipient: a line "purpose sender yes|no" each.
     grants         text   not null default '',
+    -- The senders that she has a relation to, each between spaces; a space alone
+    -- when all have ended, nothing when none was ever told.
+    relations      text   not null default '',
     created_at     bigint not null,
     updated_at     bigint not null
 );
@@ -66,6 +69,18 @@ create table address_keys (
 );
 create index address_keys_contact on address_keys (contact);
 
+-- To which controllers of the group a contact has a relation: as a customer, a
+-- member, a borrower.
+create table relations (
+    contact_k bytea  not null,
+    sender    text   not null,
+    since     text   not null, -- a day, as 2019-05-01; empty: not known
+    ended_at  bigint not null, -- when we learnt that it had ended; 0: it goes on
+    source    text   not null,
+    told_at   bigint not null,
+    primary key (contact_k, sender)
+);
+
 create table attributes (
     name       text primary key,
     created_at bigint not null
@@ -76,7 +91,21 @@ create table attributes (
 create table senders (
     name       text primary key,
     record     text   not null,
+    notice     text   not null default '', -- the version that the record names
     updated_at bigint not null
+);
+
+-- The versions of the privacy notices. What people said was said under one: the
+-- columns notice of other tables name it.
+create table notices (
+    sender     text   not null, -- or * for all
+    version    text   not null,
+    language   text   not null, -- empty: not said
+    dated      text   not null, -- in force from this day on, as 2026-01-15
+    url        text   not null,
+    hash       text   not null, -- SHA-256 of the text; empty: known by its address alone
+    created_at bigint not null,
+    primary key (sender, version, language)
 );
 
 create table templates (
@@ -224,6 +253,7 @@ create table calls (
     t0              bigint not null,
     claim_ver       bigint not null, -- of the suppressions, when the claim was made
     template        bigint not null default 0, -- the version that it sent
+    notice          text   not null default '', -- the version that its messages were sent under
     suppression_ver bigint, -- at the check, which is later
     provider_id     text, -- of the call
     message_ids     text, -- of its messages, where each has one: a line "key id" each
@@ -252,6 +282,7 @@ create table suppressions (
     active     boolean not null,
     source     text    not null,
     evidence   text    not null,
+    notice     text    not null default '', -- the version of the privacy notice in force when it was said
     expires_at bigint,
     created_at bigint  not null,
     updated_at bigint  not null,
@@ -274,6 +305,7 @@ create table suppression_changes (
     active     boolean not null,
     source     text not null,
     evidence   text not null,
+    notice     text not null default '',
     expires_at bigint,
     visit      text not null, -- what was said in one is undone together; else empty
     undone     boolean not null default false

@@ -28,6 +28,7 @@ create table contacts (
     sale_offered   text   not null default '',
     sale_family    text   not null default '',
     grants         text   not null default '',
+    relations      text   not null default '',
     created_at     integer not null,
     updated_at     integer not null
 );
@@ -62,6 +63,16 @@ create table address_keys (
 ) without rowid;
 create index address_keys_contact on address_keys (contact);
 
+create table relations (
+    contact_k blob  not null,
+    sender    text   not null,
+    since     text   not null,
+    ended_at  integer not null,
+    source    text   not null,
+    told_at   integer not null,
+    primary key (contact_k, sender)
+);
+
 create table attributes (
     name       text primary key,
     created_at integer not null
@@ -72,7 +83,19 @@ create table attributes (
 create table senders (
     name       text primary key,
     record     text   not null,
+    notice     text   not null default '',
     updated_at integer not null
+);
+
+create table notices (
+    sender     text not null,
+    version    text not null,
+    language   text not null,
+    dated      text not null,
+    url        text not null,
+    hash       text not null,
+    created_at integer not null,
+    primary key (sender, version, language)
 );
 
 create table templates (
@@ -220,6 +243,7 @@ create table calls (
     t0              integer not null,
     claim_ver       integer not null, -- of the suppressions, when the claim was made
     template        integer not null default 0, -- the version that it sent
+    notice          text not null default '',
     suppression_ver integer, -- at the check, which is later
     provider_id     text, -- of the call
     message_ids     text, -- of its messages, where each has one: a line "key id" each
@@ -246,6 +270,7 @@ create table suppressions (
     active     integer not null,
     source     text    not null,
     evidence   text    not null,
+    notice     text    not null default '',
     expires_at integer,
     created_at integer  not null,
     updated_at integer  not null,
@@ -268,6 +293,7 @@ create table suppression_changes (
     active     integer not null,
     source     text not null,
     evidence   text not null,
+    notice     text not null default '',
     expires_at integer,
     visit      text not null, -- what was said in one is undone together; else empty
     undone     integer not null default 0
