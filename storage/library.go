@@ -21,7 +21,13 @@ func (s *Store) SaveSender(ctx context.Context, sender templates.Sender) error {
 	}
 	const text = `insert into senders (name, record, updated_at) values ($1, $2, $3)
 		on conflict (name) do update set record = excluded.record, updated_at = excluded.updated_at`
-	if _, err := s.write.ExecContext(ctx, text, sender.Name, string(record), s.millis()); err != nil {
+	err = s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, text, sender.Name, string(record), s.millis()); err != nil {
+			return err
+		}
+		return s.saveSubscriptions(ctx, tx, sender)
+	})
+	if err != nil {
 		return fmt.Errorf("save sender %q: %w", sender.Name, err)
 	}
 	return nil
