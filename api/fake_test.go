@@ -55,6 +55,7 @@ type memory struct {
 	hold       dispatcher.Hold
 	replies    []suppression.Reply
 	closed     []int64 // ids of replies
+	asked      askedFor
 }
 
 func (m *memory) fails() error {

@@ -190,7 +190,7 @@ func (g *guard) turnAway(w http.ResponseWriter, r *http.Request, err error) {
 func (g *guard) forbidden(v visitor, w http.ResponseWriter, r *http.Request) *ProblemDetails {
 	if !mayDo(v.scope, r.Method, r.URL.Path) && r.URL.Path != logoutPath {
 		if v.scope == ScopeApp {
-			return newProblem(http.StatusForbidden, "this key may report devices, and nothing else")
+			return newProblem(http.StatusForbidden, "this key may report devices and ask for subscriptions, and nothing else")
 		}
 		return newProblem(http.StatusForbidden, "this key may read, and change nothing: use one of scope marketing or admin")
 	}

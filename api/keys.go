@@ -29,7 +29,7 @@ const (
 	ScopeAdmin     = "admin"     // everything
 	ScopeMarketing = "marketing" // everything but API keys
 	ScopeRead      = "read"      // GET alone
-	ScopeApp       = "app"       // reports of devices alone
+	ScopeApp       = "app"       // reports of devices and requests of subscriptions alone
 )
 
 // Scopes lists all scopes.
@@ -65,7 +65,7 @@ func mayDo(scope, method, path string) bool {
 	case ScopeRead:
 		return safeMethod(method)
 	case ScopeApp:
-		return method == http.MethodPost && path == devicesPath
+		return method == http.MethodPost && (path == devicesPath || path == subscriptionsPath)
 	}
 	return false
 }

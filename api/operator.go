@@ -53,6 +53,7 @@ func newOperator(c Config) *operator {
 	o.registerSuppressions()
 	o.registerInstances()
 	o.registerInbound()
+	o.registerSubscriptions()
 	o.registerDevices()
 	o.registerDatabase()
 	o.registerHolds()

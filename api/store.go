@@ -19,6 +19,7 @@ type Store interface {
 	Messages
 	Instances
 	Inbounds
+	Confirmations
 	// Hold returns the hold on all sending, if there is one.
 	Hold(ctx context.Context) (dispatcher.Hold, error)
 	ChannelHolds

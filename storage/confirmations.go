@@ -195,7 +195,7 @@ func (s *Store) confirm(ctx context.Context, tx *sql.Tx, by suppression.Confirme
 	if err != nil {
 		return c, w, orNotFound(err, "confirmation %d", by.ID)
 	}
-	if !c.ConfirmedAt.IsZero() {
+	if c.Before = !c.ConfirmedAt.IsZero(); c.Before {
 		return c, w, nil
 	}
 	const mark = `update confirmations set confirmed_at = $1, address = '' where id = $2`

@@ -40,6 +40,8 @@ type Confirmation struct {
 	// of hers that goes further: against all marketing by e-mail, when it is one
 	// topic that she asks for.
 	Wider bool
+	// Before says, of what was just confirmed, that it had been before.
+	Before bool
 }
 
 // Confirmed is the use of the link of a confirmation, by POST.
