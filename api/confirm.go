@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 
 	"utskick/suppression"
@@ -155,21 +156,21 @@ func (page *messagePage) offerReturn(to recipient, entries []suppression.Entry, 
 
 // askReturn sends a mail to the person's own address, if there is one. Nothing
 // changes before she confirms there: anybody may have a copy of the message.
-func (p *public) askReturn(w http.ResponseWriter, r *http.Request, token tracking.Token, visit tracking.Visit, what string) {
+func (p *public) askReturn(w http.ResponseWriter, r *http.Request, token tracking.Token, visit tracking.Visit, form url.Values) {
 	to := p.recipient(r.Context(), token)
 	page := p.choicesPage(r, to, visit, nil)
 	a := suppression.Asking{Topic: suppression.Any, Locale: page.Words.Language, Source: "pages of a message"}
-	if what == returnKind {
+	if form.Get("return") == returnKind {
 		a.Topic = to.origin.Topic
 	}
 	if page.From == nil || a.Topic == "" {
-		p.unavailable(w, r)
+		p.tryAgain(w, r, form)
 		return
 	}
 	a.Sender, a.Notice = page.From.Name, page.From.NoticeVersion
 	if err := p.c.Store.AskReturn(context.WithoutCancel(r.Context()), token.Key, a); err != nil {
 		p.c.Log.Error("a return was not asked for", "group", token.Group, "key", token.Key.Short(), "error", err)
-		p.unavailable(w, r)
+		p.tryAgain(w, r, form)
 		return
 	}
 	page.Heading, page.Status = page.Words.Confirm.Asked, page.Words.Confirm.AskedP

@@ -57,7 +57,7 @@ func (p *public) choose(w http.ResponseWriter, r *http.Request, token tracking.T
 		return
 	}
 	if what := form.Get("return"); what == returnKind || what == returnEmail {
-		p.askReturn(w, r, token, visit, what)
+		p.askReturn(w, r, token, visit, form)
 		return
 	}
 	origin := p.originOf(r.Context(), token.Group)
