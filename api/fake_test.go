@@ -64,6 +64,7 @@ type memory struct {
 	pastGrants []suppression.PastGrant
 	erasures   []rights.Erasure
 	spoken
+	asked askedFor
 }
 
 func (m *memory) fails() error {

@@ -193,7 +193,7 @@ func (g *guard) forbidden(v visitor, w http.ResponseWriter, r *http.Request) *Pr
 			return newProblem(http.StatusForbidden, "this key may not export or erase people: use one of scope admin or service")
 		}
 		if v.scope == ScopeApp {
-			return newProblem(http.StatusForbidden, "this key may report devices, and nothing else")
+			return newProblem(http.StatusForbidden, "this key may report devices and ask for subscriptions, and nothing else")
 		}
 		if v.scope == ScopeOfficer {
 			return newProblem(http.StatusForbidden, "this key is the data protection officer's: it sees cases, the compliance report and the audit log")

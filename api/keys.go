@@ -31,7 +31,7 @@ const (
 	ScopeMarketing = "marketing" // everything but API keys, exports and erasures of people
 	ScopeRead      = "read"      // GET alone
 	ScopeService   = "service"   // people, their wishes and what they answer
-	ScopeApp       = "app"       // reports of devices alone
+	ScopeApp       = "app"       // reports of devices and requests of subscriptions alone
 	ScopeOfficer   = "officer"   // the data protection officer: see officerMayDo
 )
 
@@ -73,7 +73,7 @@ func mayDo(scope, method, path string) bool {
 	case ScopeService:
 		return serviceMay(method, path)
 	case ScopeApp:
-		return method == http.MethodPost && path == devicesPath
+		return method == http.MethodPost && (path == devicesPath || path == subscriptionsPath)
 	case ScopeOfficer:
 		return officerMayDo(method, path)
 	}

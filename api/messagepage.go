@@ -21,6 +21,8 @@ type messagePage struct {
 	From  *templates.Sender
 	Prefs string // where the choices are
 	Visit string
+	// Newsletter says which is which, where the kind is for subscribers.
+	Newsletter string
 
 	// Of the choices alone.
 	Heading, Status string
@@ -31,6 +33,7 @@ type messagePage struct {
 	Less            []choiceView // narrower, in the place of what was done
 	Told            bool         // what holds is known
 	Holds           []string
+	Return          []returnView // what can be asked for again
 	Stop, Data      []choiceView
 	Pause           []choiceView // one of them
 	All             choiceView
@@ -53,6 +56,9 @@ func (p *public) messagePage(r *http.Request, to recipient) messagePage {
 	if to.origin.Topic != "" {
 		page.Kind = labelOf(to.origin.Topic, w.Language, page.Senders)
 		page.About = fmt.Sprintf(w.AboutKind, w.Messages[to.origin.Channel], page.Kind)
+	}
+	if page.From != nil && slices.Contains(page.From.Subscriptions, to.origin.Topic) {
+		page.Newsletter = fmt.Sprintf(w.Confirm.Newsletter, page.Kind)
 	}
 	token := to.token
 	token.Purpose = tracking.Preferences
@@ -87,6 +93,7 @@ func (p *public) choicesPage(r *http.Request, to recipient, visit tracking.Visit
 			others = append(others, e)
 		}
 	}
+	page.offerReturn(to, others, p)
 	view := func(c suppression.Choice) choiceView {
 		v := choiceView{Value: c, Label: page.Words.Choices[c], Chosen: slices.Contains(chosen, c)}
 		if c == suppression.StopKind {

@@ -62,6 +62,7 @@ func newOperator(c Config) *operator {
 	o.registerPeople()
 	o.registerPeoplePages()
 	o.registerInboundPages()
+	o.registerSubscriptions()
 	o.registerDevices()
 	o.registerDatabase()
 	o.registerRights()

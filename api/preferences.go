@@ -56,6 +56,10 @@ func (p *public) choose(w http.ResponseWriter, r *http.Request, token tracking.T
 		p.notFound(w, r)
 		return
 	}
+	if what := form.Get("return"); what == returnKind || what == returnEmail {
+		p.askReturn(w, r, token, visit, form)
+		return
+	}
 	origin := p.originOf(r.Context(), token.Group)
 	chosen := chosenIn(form, origin.Channel)
 	if !begun && len(chosen) == 0 {

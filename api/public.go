@@ -47,6 +47,8 @@ func (p *public) route(w http.ResponseWriter, r *http.Request) {
 		p.unsubscribe(w, r, token)
 	case "p":
 		p.preferences(w, r, token)
+	case "s":
+		p.confirm(w, r, token)
 	case "o":
 		p.opened(w, r, token)
 	case "c":
@@ -95,7 +97,7 @@ func (p *public) tryAgain(w http.ResponseWriter, r *http.Request, form url.Value
 	page := p.page(r, "")
 	if r.Method == http.MethodPost {
 		page.Action = "?lang=" + page.Words.Language
-		for _, name := range []string{"visit", "choice", "undo"} {
+		for _, name := range []string{"visit", "choice", "undo", "return", "wider"} {
 			for _, value := range form[name] {
 				page.Repeat = append(page.Repeat, field{name, value})
 			}

@@ -25,6 +25,7 @@ type Store interface {
 	Persons
 	Rights
 	NoticeVersions
+	Confirmations
 	// Hold returns the hold on all sending, if there is one.
 	Hold(ctx context.Context) (dispatcher.Hold, error)
 	ChannelHolds

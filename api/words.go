@@ -57,6 +57,8 @@ type words struct {
 	Instead                          map[suppression.Choice]string // the same on a button
 	Holds                            holdWords
 
+	Confirm confirmWords // what is confirmed by mail
+
 	// Whom to turn to.
 	Contact   string // heading over who we are
 	Answer    string // before an address to write to

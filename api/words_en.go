@@ -67,6 +67,8 @@ var english = words{
 		Data: map[suppression.Purpose]string{suppression.Profiling: "No profiling.", suppression.OpenTracking: "No recording of what you open or click.",
 			suppression.AdTracking: "No tracking for advertising.", suppression.AdListSharing: "No sharing of your data with advertising platforms."}},
 
+	Confirm: confirmEnglish,
+
 	Contact: "Who we are", Answer: "Write to", Service: "Customer service", ServiceP: "Customer service helps you with your wishes in every matter.",
 	Phone: "Phone:", Post: "Post:", Page: "Customer service on the web", Officer: "Data protection officer:", Notice: "Our privacy notice",
 	Elsewhere: "Our advertising elsewhere", Cookies: "Cookie settings of our site: give or withdraw consent to marketing cookies",

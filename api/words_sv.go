@@ -67,6 +67,8 @@ var swedish = words{
 		Data: map[suppression.Purpose]string{suppression.Profiling: "Ingen profilering.", suppression.OpenTracking: "Ingen uppföljning av vad du öppnar eller klickar på.",
 			suppression.AdTracking: "Ingen spårning för annonser.", suppression.AdListSharing: "Ingen delning av dina uppgifter med annonsplattformar."}},
 
+	Confirm: confirmSwedish,
+
 	Contact: "Vilka vi är", Answer: "Skriv till", Service: "Kundservice", ServiceP: "Kundservice hjälper dig med dina önskemål i alla ärenden.",
 	Phone: "Telefon:", Post: "Post:", Page: "Kundservice på webben", Officer: "Dataskyddsombud:", Notice: "Vår information om personuppgifter",
 	Elsewhere: "Vår annonsering på andra ställen", Cookies: "Webbplatsens cookie-inställningar: ge eller återkalla samtycke till marknadsföringscookies",

@@ -322,6 +322,14 @@ func plainText(s string) (string, error) {
 	return s, nil
 }
 
+// NormalizeLocale does so of a locale that may be left out. The error is a [Rule].
+func NormalizeLocale(s string) (string, error) {
+	if s == "" {
+		return "", nil
+	}
+	return normalizeLocale(s)
+}
+
 // normalizeLocale gives a language tag of BCP 47 in its canonical form: sv_se
 // becomes sv-SE.
 func normalizeLocale(s string) (string, error) {

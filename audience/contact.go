@@ -105,3 +105,7 @@ type Addressee struct {
 	// known to have had, as after an erasure, it is that one alone.
 	Keys []Key
 }
+
+// MadeHere begins the external id of a contact that was made here: of somebody
+// who subscribed without being known to the retailer.
+const MadeHere = "utskick:subscription-"

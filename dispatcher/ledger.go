@@ -62,6 +62,8 @@ type Batch struct {
 	Language string
 	Topic    string
 	Family   string // of products; empty: not named
+	// Subscribers says that the topic is for those who have subscribed to it.
+	Subscribers bool
 }
 
 // Member is one recipient of a chunk, read before the claim. Gone says that the

@@ -28,7 +28,8 @@ func (s *Store) Batch(ctx context.Context, id int64) (dispatcher.Batch, error) {
 	const text = `select b.id, b.fence, b.channel, b.grp, b.run, r.rev, r.state, r.send_by, b.k_lo, b.k_hi, b.last_k, b.state,
 		b.attempts, g.sender, g.template, g.language, c.topic, c.family, b.origin, b.depth, b.refusal, b.domain, b.n,
 		exists (select 1 from channel_holds h where h.channel = b.channel),
-		(select count(*) from slices s where s.run = b.run and s.channel = b.channel)
+		(select count(*) from slices s where s.run = b.run and s.channel = b.channel),
+		exists (select 1 from subscription_topics t where t.sender = g.sender and t.topic = c.topic)
 		from batches b join groups g on g.id = b.grp join runs r on r.id = b.run join campaigns c on c.id = r.campaign
 		where b.id = $1`
 	var b dispatcher.Batch
@@ -36,7 +37,7 @@ func (s *Store) Batch(ctx context.Context, id int64) (dispatcher.Batch, error) {
 	var state int
 	err := s.write.QueryRowContext(ctx, text, id).Scan(&b.ID, &b.Fence, &b.Channel, &b.Group, &b.Run, &b.Rev, &b.RunState,
 		&sendBy, &b.Low, &b.High, &b.Last, &state, &b.Attempts, &b.Sender, &b.Template, &b.Language, &b.Topic, &b.Family,
-		&b.Piece.Origin, &b.Piece.Depth, &b.Piece.Refusal, &b.Domain, &members, &b.Held, &slices)
+		&b.Piece.Origin, &b.Piece.Depth, &b.Piece.Refusal, &b.Domain, &members, &b.Held, &slices, &b.Subscribers)
 	if errors.Is(err, sql.ErrNoRows) {
 		return b, fmt.Errorf("batch %d: %w", id, ErrNotFound)
 	}
@@ -61,13 +62,13 @@ func (s *Store) Members(ctx context.Context, b dispatcher.Batch, limit int) ([]d
 	chunk := fmt.Sprintf(`select m.k, m.contact from members m where m.grp = %s and m.k > %s and m.k <= %s and m.code is null
 		order by m.k limit %s`, group, low, high, q.arg(limit))
 	to := destinations[b.Channel]
-	columns := fmt.Sprintf(memberColumns, to.address, q.cast(b.Family, "text"), q.cast(" "+b.Sender+" ", "text"))
+	columns := fmt.Sprintf(memberColumns, to.address, q.basis(b, to))
 	text := s.d.membersText(to, columns, chunk)
 	if b.Dense && !s.d.embedded() {
 		text = rangeText(to, columns, chunk, low, high)
 	}
 	members := make([]dispatcher.Member, 0, limit)
-	row := memberRow{sender: b.Sender}
+	row := memberRow{sender: b.Sender, subscribers: b.Subscribers}
 	err := each(ctx, s.read, text, q.args, func(rows *sql.Rows) error {
 		m, err := row.read(rows)
 		members = append(members, m)
@@ -114,12 +115,25 @@ var destinations = map[audience.Channel]destinationOf{
 		beside: "contacts c on c.id = d.contact"},
 }
 
-// memberColumns has the address and the family of products that the message is
-// about: soft opt-in is a basis only with all that it rests on, and for similar
-// products, and of a sender to whom she has a relation, if any relation is known.
-const memberColumns = `c.contact_k, %[1]s as address, c.first_name, c.last_name, c.locale, c.attributes,
-	(c.basis = 'consent' or c.basis = 'soft_optin' and c.sale <> '' and c.sale_offered = 'yes' and c.sale_family <> '' and (%[2]s = '' or %[2]s = c.sale_family)
-	and (c.relations = '' or replace(c.relations, %[3]s, '') <> c.relations)) as basis, c.grants`
+// memberColumns has the address and the basis.
+const memberColumns = `c.contact_k, %[1]s as address, c.first_name, c.last_name, c.locale, c.attributes, (%[2]s) as basis, c.grants`
+
+// basis is the condition for a legal ground: soft opt-in is one only with all
+// that it rests on, and for similar products, those of the family that the
+// message is about, and of a sender to whom she has a relation, if any relation is
+// known. A topic that is for subscribers needs a subscription, and
+// nothing else will do. What was confirmed from the address itself is looked for
+// last, since it costs the most.
+func (q *query) basis(b dispatcher.Batch, to destinationOf) string {
+	confirmed := fmt.Sprintf(`exists (select 1 from subscriptions s where s.k = %s and s.sender = %s and s.topic in (%s, `,
+		to.key, q.cast(b.Sender, "text"), q.cast(b.Topic, "text"))
+	if b.Subscribers {
+		return confirmed + `''))`
+	}
+	return fmt.Sprintf(`c.basis = 'consent' or c.basis = 'soft_optin' and c.sale <> '' and c.sale_offered = 'yes' and c.sale_family <> ''
+		and (%[1]s = '' or %[1]s = c.sale_family) and (c.relations = '' or replace(c.relations, %[2]s, '') <> c.relations) or `,
+		q.cast(b.Family, "text"), q.cast(" "+b.Sender+" ", "text")) + confirmed + `'*'))`
+}
 
 // membersText reads the members of a chunk and their contacts, one by one: no
 // engine has a reason to read more than those, whatever it knows of the tables.
@@ -155,7 +169,8 @@ func rangeText(o destinationOf, columns, chunk, low, high string) string {
 // memberRow is where the rows of a chunk are read to, one after the other: what
 // is passed to Scan lies on the heap, once a chunk instead of once a member.
 type memberRow struct {
-	sender string
+	sender      string
+	subscribers bool
 
 	key, contact                 audience.Key
 	address, first, last, locale sql.NullString
@@ -173,7 +188,7 @@ func (r *memberRow) read(rows *sql.Rows) (m dispatcher.Member, err error) {
 	r.texts = append(r.texts, r.attributes...)
 	marketing, tracking, refused := readGrants(r.grants, r.sender)
 	m.Key, m.Gone = r.key, r.contact.IsZero()
-	m.Candidate = suppression.NewCandidate(r.key, r.contact, r.basis.Bool || marketing, r.address.String)
+	m.Candidate = suppression.NewCandidate(r.key, r.contact, r.basis.Bool || marketing && !r.subscribers, r.address.String)
 	m.Recipient = templates.Recipient{Key: r.key, FirstName: r.first.String, LastName: r.last.String, Locale: r.locale.String,
 		Attributes: r.texts[start:len(r.texts):len(r.texts)], Tracked: tracking, Untracked: refused}
 	return m, nil

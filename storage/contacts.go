@@ -82,6 +82,9 @@ func (s *Store) writeContacts(ctx context.Context, tx *sql.Tx, created, updated 
 	if err := s.writeRelations(ctx, tx, rows, stored); err != nil {
 		return nil, fmt.Errorf("relations: %w", err)
 	}
+	if err := s.yieldAddresses(ctx, tx, append(created[:len(created):len(created)], updated...)); err != nil {
+		return nil, err
+	}
 	if err := s.insertContacts(ctx, tx, created); err != nil {
 		return nil, fmt.Errorf("insert: %w", err)
 	}

@@ -242,7 +242,7 @@ func (x *erasing) erase(ctx context.Context) error {
 		do   func(context.Context) error
 	}{
 		{"bounds of ranges", x.moveBounds}, {"events", x.cutEvents}, {"answers", x.scrubAnswers}, {"cases", x.scrubCases}, {"wishes", x.scrubWishes},
-		{"consents and relations", x.dropConsents}, {"the audit log", x.scrubAudit}, {"the contact", x.dropContact},
+		{"consents, relations and subscriptions", x.dropConsents}, {"the audit log", x.scrubAudit}, {"the contact", x.dropContact},
 	} {
 		if err := step.do(ctx); err != nil {
 			return fmt.Errorf("%s: %w", step.what, err)
@@ -307,7 +307,8 @@ func (x *erasing) scrubWishes(ctx context.Context) error {
 func (x *erasing) dropConsents(ctx context.Context) error {
 	own := []audience.Key{x.own}
 	return x.run(ctx, x.about(`delete from consents where contact_k in (%s)`, own), x.about(`delete from withdrawn_consents where contact_k in (%s)`, own),
-		x.about(`delete from relations where contact_k in (%s)`, own))
+		x.about(`delete from relations where contact_k in (%s)`, own),
+		x.about(`delete from subscriptions where k in (%s)`, x.alone), x.about(`delete from confirmations where k in (%s)`, x.alone))
 }
 
 // scrubAnswers leaves of her answers that there were some.

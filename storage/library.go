@@ -28,8 +28,10 @@ func (s *Store) SaveSender(ctx context.Context, sender templates.Sender) error {
 		}
 		const text = `insert into senders (name, record, notice, updated_at) values ($1, $2, $3, $4)
 			on conflict (name) do update set record = excluded.record, notice = excluded.notice, updated_at = excluded.updated_at`
-		_, err := tx.ExecContext(ctx, text, sender.Name, string(record), sender.NoticeVersion, s.millis())
-		return err
+		if _, err := tx.ExecContext(ctx, text, sender.Name, string(record), sender.NoticeVersion, s.millis()); err != nil {
+			return err
+		}
+		return s.saveSubscriptions(ctx, tx, sender)
 	})
 	if err != nil {
 		return fmt.Errorf("save sender %q: %w", sender.Name, err)

@@ -3,6 +3,7 @@ package suppression
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -88,6 +89,11 @@ func NewGate(index Index, clock Clock) *Gate { return &Gate{index: index, clock:
 // that commits in between either sees the claim and waits for it, or is seen by
 // the check. Checking first would let both miss each other.
 func (g *Gate) Admit(ctx context.Context, scope Scope, candidates []Candidate, claim func(context.Context) error) (Verdict, error) {
+	return g.admit(ctx, scope, candidates, nil, claim)
+}
+
+// admit heeds the causes that heeds is true of; nil: all.
+func (g *Gate) admit(ctx context.Context, scope Scope, candidates []Candidate, heeds func(Cause) bool, claim func(context.Context) error) (Verdict, error) {
 	t0 := g.clock()
 	if err := claim(ctx); err != nil {
 		return Verdict{}, err
@@ -100,6 +106,9 @@ func (g *Gate) Admit(ctx context.Context, scope Scope, candidates []Candidate, c
 	matches, version, err := g.index.Matching(ctx, scope, keys)
 	if err != nil {
 		return Verdict{T0: t0}, fmt.Errorf("suppression check of %d recipients: %w", len(candidates), err)
+	}
+	if heeds != nil {
+		matches = slices.DeleteFunc(matches, func(m Match) bool { return !heeds(m.Cause) })
 	}
 	v := Verdict{Rulings: make([]Ruling, len(candidates)), Version: version, T0: t0}
 	v.rule(candidates, weightiest(matches), &window{clock: g.clock, deadline: t0.Add(Window)})

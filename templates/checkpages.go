@@ -14,6 +14,7 @@ const mostShown = 50
 // may be absent; what is there must lead somewhere.
 func (c *senderChecker) checkPages(s Sender) {
 	c.check("topics", areLabels(s.Topics), "topics as campaigns have them, each with its name on one line in sv, en or both")
+	c.check("subscriptions", areNamed(s.Subscriptions, s.Topics), "topics that are among topics, each once: whoever subscribes must read what she subscribes to")
 	c.check("customer_service", s.CustomerService == nil || isService(*s.CustomerService),
 		"email, phone (digits as customers dial them) or page (a web address), and postal_address if there is one")
 	c.check("data_protection_officer", s.DataProtection == nil || isMailAddress(s.DataProtection.Email) && isLineOrNone(s.DataProtection.Name),
@@ -30,6 +31,17 @@ func areLabels(topics map[string]Label) bool {
 		}
 	}
 	return len(topics) <= mostShown
+}
+
+func areNamed(subscriptions []string, topics map[string]Label) bool {
+	seen := map[string]bool{}
+	for _, topic := range subscriptions {
+		if _, named := topics[topic]; !named || seen[topic] {
+			return false
+		}
+		seen[topic] = true
+	}
+	return true
 }
 
 func isLineOrNone(s string) bool { return s == "" || isOneLine(s) }

@@ -20,6 +20,7 @@ type Sender struct {
 	NoticeVersion string `json:"notice_version,omitempty" doc:"Version of the privacy notice in force"`
 	// What the pages for customers tell of the sender, beside the above.
 	Topics          map[string]Label `json:"topics,omitempty" doc:"What the kinds of messages are called on the pages for customers, by topic"`
+	Subscriptions   []string         `json:"subscriptions,omitempty" doc:"Those of topics that are sent to nobody but who has subscribed and confirmed it, such as a newsletter"`
 	CustomerService *CustomerService `json:"customer_service,omitempty" doc:"Who helps customers with their wishes"`
 	DataProtection  *Officer         `json:"data_protection_officer,omitempty"`
 	PrivacyNotice   string           `json:"privacy_notice,omitempty" doc:"Web address of the privacy notice"`

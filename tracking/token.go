@@ -27,6 +27,7 @@ const (
 	Open        Purpose = 'o'
 	Click       Purpose = 'c'
 	Bait        Purpose = 'b' // a link that no person sees
+	Confirm     Purpose = 's' // in the mail of a confirmation, which is its Group
 )
 
 // Token is what a signed link says. It carries no address.

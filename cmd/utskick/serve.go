@@ -52,7 +52,7 @@ func (workCommand) Run(sh *shell) error {
 			return err
 		}
 		defer redis.Close()
-		pool, closeProviders, err := a.pool(redis)
+		w, err := a.work(redis)
 		if err != nil {
 			return err
 		}
@@ -61,7 +61,7 @@ func (workCommand) Run(sh *shell) error {
 		watch.Go(func() { a.store.Watch(sh.ctx) })
 		watch.Go(func() { a.retention().Run(sh.ctx) })
 		watch.Go(func() { a.eraser().Run(sh.ctx) })
-		err = errors.Join(pool.Run(sh.ctx), closeProviders())
+		err = w.run(sh.ctx)
 		watch.Wait()
 		return err
 	})
@@ -84,18 +84,46 @@ func (a *app) channels() (names []string) {
 	return names
 }
 
-// pool makes what plans and sends.
-func (a *app) pool(redis *workers.Redis) (*workers.Pool, func() error, error) {
+// work is what plans and sends.
+type work struct {
+	pool      *workers.Pool
+	confirmer *dispatcher.Confirmer // nil: there is no e-mail here
+	close     func() error
+}
+
+// run works until ctx ends.
+func (w *work) run(ctx context.Context) error {
+	var confirming sync.WaitGroup
+	if w.confirmer != nil {
+		confirming.Go(func() { w.confirmer.Run(ctx) })
+	}
+	err := w.pool.Run(ctx)
+	confirming.Wait()
+	return errors.Join(err, w.close())
+}
+
+func (a *app) work(redis *workers.Redis) (*work, error) {
 	providers, err := openProviders(a.cfg)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	limiters := a.openLimiters(providers, redis)
 	worker, closeProviders := a.worker(providers, limiters)
 	pool := workers.NewPool(workers.Config{Redis: redis, Rings: a.store, Planner: a.store, Sender: worker,
 		Keeper: dispatcher.NewKeeper(a.store, suppression.SystemClock), Concurrency: a.cfg.Concurrency,
 		Limiters: limiters.all(), LookUps: a.lookUps(providers), Log: a.log})
-	return pool, closeProviders, nil
+	return &work{pool, a.confirmer(providers, limiters), closeProviders}, nil
+}
+
+// confirmer makes what sends the mails of confirmations. Its gate asks the
+// database alone: they are few.
+func (a *app) confirmer(providers map[audience.Channel]channels.Provider, l limiters) *dispatcher.Confirmer {
+	email := providers[audience.Email]
+	if email == nil {
+		return nil
+	}
+	return &dispatcher.Confirmer{Store: a.store, Library: a.store, Gate: suppression.NewGate(a.store, suppression.SystemClock), Suppressor: a.register,
+		Provider: email, Limiter: l.channels[audience.Email], Signer: a.signer, PublicURL: a.cfg.PublicURL, Now: failpoint.Now, Log: a.log}
 }
 
 // lookUps makes what asks about those in doubt, where a provider can be asked:
@@ -108,17 +136,17 @@ func (a *app) lookUps(providers map[audience.Channel]channels.Provider) *workers
 	return &workers.LookUps{Doubts: a.store, Looker: looker, Channel: audience.SMS, Log: a.log, Now: failpoint.Now}
 }
 
-// serve runs the listeners, and with work the pool, until ctx ends. ready is
+// serve runs the listeners, and where it is working the pool, until ctx ends. ready is
 // called once both listeners are open; it may be nil.
-func (a *app) serve(ctx context.Context, redis *workers.Redis, work bool, ready func(*api.Server, api.Addresses, *workers.Pool)) error {
+func (a *app) serve(ctx context.Context, redis *workers.Redis, working bool, ready func(*api.Server, api.Addresses, *workers.Pool)) error {
 	in, err := a.openIntake(ctx)
 	if err != nil {
 		return err
 	}
-	return errors.Join(a.serveWith(ctx, in, redis, work, ready), in.close())
+	return errors.Join(a.serveWith(ctx, in, redis, working, ready), in.close())
 }
 
-func (a *app) serveWith(ctx context.Context, in *intake, redis *workers.Redis, work bool, ready func(*api.Server, api.Addresses, *workers.Pool)) error {
+func (a *app) serveWith(ctx context.Context, in *intake, redis *workers.Redis, working bool, ready func(*api.Server, api.Addresses, *workers.Pool)) error {
 	auditor := &dispatcher.Auditor{Breaches: a.breachesFor("serve"), Log: a.log}
 	latencies := &rights.Latencies{Keep: a.store.AddLatencies, Log: a.log}
 	server, err := a.server(redis, auditor, in, latencies)
@@ -131,12 +159,13 @@ func (a *app) serveWith(ctx context.Context, in *intake, redis *workers.Redis, w
 		a.store.Watch(ctx)
 		return nil
 	})
-	if work {
-		var closeProviders func() error
-		if pool, closeProviders, err = a.pool(redis); err != nil {
+	if working {
+		w, err := a.work(redis)
+		if err != nil {
 			return err
 		}
-		g.Go(func() error { return errors.Join(pool.Run(ctx), closeProviders()) })
+		pool = w.pool
+		g.Go(func() error { return w.run(ctx) })
 		g.Go(func() error {
 			a.retention().Run(ctx)
 			return nil
@@ -157,7 +186,7 @@ func (a *app) serveWith(ctx context.Context, in *intake, redis *workers.Redis, w
 	g.Go(func() error {
 		return in.during(ctx, func() error {
 			return server.Serve(ctx, a.cfg.Listen, a.cfg.PublicListen, func(at api.Addresses) {
-				a.log.Info("serving", "operator", at.Operator, "public", at.Public, "working", work, "channels", a.channels())
+				a.log.Info("serving", "operator", at.Operator, "public", at.Public, "working", working, "channels", a.channels())
 				if ready != nil {
 					ready(server, at, pool)
 				}

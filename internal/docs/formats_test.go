@@ -160,7 +160,7 @@ func TestSenderExample(t *testing.T) {
 	}
 	if diff := cmp.Diff(fields(t, templates.Sender{Name: "x", FromName: "x", FromEmail: "x", ReplyTo: "x", PostalAddress: "x", Site: "x",
 		DKIMSelector: "x", SMSSender: "x", SMSService: "x", NoticeVersion: "x", OpenTracking: "x", Topics: map[string]templates.Label{"x": {}}, CustomerService: &templates.CustomerService{},
-		DataProtection: &templates.Officer{}, PrivacyNotice: "x", CookieSettings: "x", AdPlatforms: []templates.AdPlatform{{}}}), slices.Sorted(slices.Values(firstCodes(text)))); diff != "" {
+		DataProtection: &templates.Officer{}, PrivacyNotice: "x", CookieSettings: "x", AdPlatforms: []templates.AdPlatform{{}}, Subscriptions: []string{"x"}}), slices.Sorted(slices.Values(firstCodes(text)))); diff != "" {
 		t.Errorf("fields of a sender (-code +page):\n%s", diff)
 	}
 }

@@ -515,6 +515,60 @@ create table erasures (
     messages    bigint not null default 0 -- that were cut loose
 );
 
+-- Subscriptions and returns, confirmed by mail.
+
+-- Topics that are sent only to whoever has subscribed, as the senders' records
+-- have them: asked for each batch.
+create table subscription_topics (
+    sender text not null,
+    topic  text not null,
+    primary key (sender, topic)
+);
+
+-- What the owner of a mail address has asked for and confirmed from it, with the
+-- proof. It is the address's, not the person's: another one was not proved. It
+-- stays when she leaves: what she stops is a suppression, and blocks.
+create table subscriptions (
+    k            bytea  not null, -- of the e-mail address
+    sender       text   not null,
+    topic        text   not null, -- *: all marketing by e-mail
+    asked_at     bigint not null,
+    confirmed_at bigint not null,
+    confirmation bigint not null,
+    source       text   not null, -- where she asked: a page of the site, or ours
+    evidence     text   not null, -- how it is known that it was she
+    notice       text   not null, -- version of the privacy notice
+    wording      text   not null, -- version and language of what she confirmed
+    made         bigint,          -- the contact that was made of a person not known before
+    primary key (k, sender, topic)
+);
+
+-- Confirmations asked for by mail: the way out for those mails, and the record of
+-- what was asked. The address is kept until it is confirmed, or 7 days.
+create table confirmations (
+    id           bigint generated always as identity primary key,
+    k            bytea    not null,
+    n            bigint   not null, -- how many there were for the address, this one included
+    address      text     not null,
+    sender       text     not null,
+    topic        text     not null,
+    locale       text     not null,
+    source       text     not null,
+    notice       text     not null,
+    wording      text     not null default '', -- once the mail was made
+    asked_at     bigint   not null,
+    state        smallint not null default 0, -- 0 waits, 1 calling, 2 sent, 3 in doubt, 4 failed, 5 suppressed
+    reason       text     not null default '',
+    not_before   bigint   not null default 0,
+    attempts     bigint   not null default 0,
+    claimed_at   bigint   not null default 0,
+    confirmed_at bigint   not null default 0,
+    unique (k, n) -- of two at the same moment one is none
+);
+create index confirmations_waiting on confirmations (not_before) where state = 0;
+create index confirmations_calling on confirmations (claimed_at) where state = 1;
+create index confirmations_open on confirmations (asked_at) where address <> '';
+
 create table audit (
     id     bigint generated always as identity primary key,
     at     bigint not null,

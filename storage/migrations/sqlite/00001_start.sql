@@ -486,6 +486,53 @@ create table erasures (
     messages    integer not null default 0 -- that were cut loose
 );
 
+-- Subscriptions and returns, confirmed by mail.
+
+create table subscription_topics (
+    sender text not null,
+    topic  text not null,
+    primary key (sender, topic)
+);
+
+create table subscriptions (
+    k            blob   not null,
+    sender       text   not null,
+    topic        text   not null,
+    asked_at     integer not null,
+    confirmed_at integer not null,
+    confirmation integer not null,
+    source       text   not null,
+    evidence     text   not null,
+    notice       text   not null,
+    wording      text   not null,
+    made         integer,
+    primary key (k, sender, topic)
+);
+
+create table confirmations (
+    id           integer primary key autoincrement,
+    k            blob     not null,
+    n            integer  not null,
+    address      text     not null,
+    sender       text     not null,
+    topic        text     not null,
+    locale       text     not null,
+    source       text     not null,
+    notice       text     not null,
+    wording      text     not null default '',
+    asked_at     integer  not null,
+    state        integer  not null default 0,
+    reason       text     not null default '',
+    not_before   integer  not null default 0,
+    attempts     integer  not null default 0,
+    claimed_at   integer  not null default 0,
+    confirmed_at integer  not null default 0,
+    unique (k, n)
+);
+create index confirmations_waiting on confirmations (not_before) where state = 0;
+create index confirmations_calling on confirmations (claimed_at) where state = 1;
+create index confirmations_open on confirmations (asked_at) where address <> '';
+
 create table audit (
     id     integer primary key autoincrement,
     at     integer not null,
