@@ -68,10 +68,12 @@ func (g *Gate) AdmitConfirmation(ctx context.Context, scope Scope, c Candidate, 
 func dead(c Cause) bool { return c == Bounced || c == Invalid }
 
 // StandsAgainst says whether an entry is the person's own word, in force, against
-// marketing by e-mail from a sender, about whatever topic. A bounce is none.
+// marketing by e-mail from a sender, about whatever topic. A bounce is none. Neither
+// is a restriction, before the end of which she has to be told (GDPR 18(3)): it is
+// lifted with its case.
 func (e Entry) StandsAgainst(sender string, now time.Time) bool {
 	in := func(part, of string) bool { return part == Any || part == of }
-	return e.InForce(now) && (personal(e.Cause) || e.Cause == Paused) && in(e.Channel, string(audience.Email)) &&
+	return e.InForce(now) && (personal(e.Cause) || e.Cause == Paused) && e.Cause != Restricted && in(e.Channel, string(audience.Email)) &&
 		in(e.Purpose, string(Marketing)) && in(e.Sender, sender)
 }
 

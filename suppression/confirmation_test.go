@@ -3,6 +3,7 @@ package suppression
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 
 	"utskick/audience"
@@ -40,4 +41,48 @@ type found []Match
 
 func (f found) Matching(context.Context, Scope, []audience.Key) ([]Match, int64, error) {
 	return append([]Match(nil), f...), 1, nil
+}
+
+// TestWhatAConfirmationLifts is a table of one entry each, of which something may
+// be left.
+func TestWhatAConfirmationLifts(t *testing.T) {
+	entry := func(channel, topic, purpose string, cause Cause) Entry {
+		return Entry{Key: key(1), Channel: channel, Topic: topic, Purpose: purpose, Sender: Any, Cause: cause, Active: true}
+	}
+	newsletter := Confirmation{Sender: "exempelbolaget", Topic: "newsletter"}
+	others := []string{"sms", "push", "post", "phone"}
+	for name, c := range map[string]struct {
+		entry  Entry
+		wider  bool
+		lifted bool
+		left   []string // channels and purposes that it goes on to hold for
+	}{
+		"the topic":               {entry: entry("email", "newsletter", "marketing", Unsubscribed), lifted: true},
+		"of every channel":        {entry: entry(Any, "newsletter", "marketing", Unsubscribed), lifted: true, left: others},
+		"another topic":           {entry: entry("email", "offer", "marketing", Unsubscribed)},
+		"all, unasked":            {entry: entry("email", Any, "marketing", Unsubscribed)},
+		"all":                     {entry: entry("email", Any, "marketing", Objected), wider: true, lifted: true},
+		"by SMS":                  {entry: entry("sms", "newsletter", "marketing", Stopped)},
+		"profiling":               {entry: entry(Any, Any, "profiling", Objected), wider: true},
+		"reported as spam":        {entry: entry("email", Any, "marketing", Complained), wider: true, lifted: true},
+		"erased":                  {entry: entry(Any, Any, Any, Erased), wider: true, lifted: true, left: append(others[:4:4], "*", "*", "*", "*")},
+		"restricted":              {entry: entry(Any, Any, Any, Restricted), wider: true},
+		"an address that is dead": {entry: entry("email", Any, "marketing", Bounced), wider: true},
+		"a pause":                 {entry: entry("email", Any, "marketing", Paused), wider: true, lifted: true},
+		"of another sender":       {entry: Entry{Key: key(1), Channel: "email", Topic: "newsletter", Purpose: "marketing", Sender: "exempelbanken", Cause: Objected, Active: true}},
+		"lifted before":           {entry: Entry{Key: key(1), Channel: "email", Topic: "newsletter", Purpose: "marketing", Sender: Any, Cause: Objected}},
+	} {
+		changes := newsletter.Lifts([]Entry{c.entry}, c.wider, chosen)
+		var left []string
+		lifted := false
+		for _, e := range changes {
+			if e.Active {
+				left = append(left, e.Channel)
+			}
+			lifted = lifted || !e.Active
+		}
+		if lifted != c.lifted || !slices.Equal(left, c.left) {
+			t.Errorf("%s: lifted %v, left %q", name, lifted, left)
+		}
+	}
 }
