@@ -305,12 +305,9 @@ func (s *Store) yieldAddresses(ctx context.Context, tx *sql.Tx, contacts []audie
 		return nil
 	}
 	q := s.query()
-	join := `%s cross join subscriptions y on y.k = u.k and y.made is not null`
-	if !s.d.embedded() {
-		join = `%s, lateral (select x.made from subscriptions x where x.k = u.k and x.made is not null offset 0) y`
-	}
+	made := s.d.lookUp(q.table("u", keys("k", ks), texts("external_id", ids)), "subscriptions", "y", "%[1]s.k = u.k and %[1]s.made is not null")
 	text := `update contacts set email = '', email_k = null, updated_at = ` + q.cast(q.now, "bigint") + ` where id in
-		(select c.id from ` + fmt.Sprintf(join, q.table("u", keys("k", ks), texts("external_id", ids))) + `
+		(select c.id from ` + made + `
 		join contacts c on c.id = y.made and c.email_k = u.k and c.external_id <> u.external_id)`
 	if _, err := tx.ExecContext(ctx, text, q.args...); err != nil {
 		return fmt.Errorf("yield addresses: %w", err)
