@@ -14,7 +14,7 @@ import (
 	"utskick/rights"
 )
 
-// People's rights are read and carried out through this part of the store.
+// Rights is the part of the store by which people's rights are carried out.
 type Rights interface {
 	rights.Source
 	rights.Erasures

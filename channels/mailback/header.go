@@ -30,8 +30,6 @@ func (h header) get(name string) string {
 	return ""
 }
 
-func (h header) has(name string) bool { return h.get(name) != "" }
-
 // text returns a value with its encoded words decoded (RFC 2047).
 func (h header) text(name string) string { return words(h.get(name)) }
 
