@@ -62,6 +62,9 @@ func everyWish() (all []told) {
 	for _, c := range suppression.Choices {
 		email, sms, push := leftOut(c, "unsubscribed")
 		all = append(all, told{"page-" + string(c), func(d *desk, p *person) { d.choose(p, c) }, email, sms, push})
+		if c == suppression.StopSender {
+			continue // customer service names the sender: desk-sender
+		}
 		body := fmt.Sprintf(`{"choice":%q,"topic":%q}`, c, map[bool]string{true: "newsletter"}[c == suppression.StopKind])
 		email, sms, push = leftOut(c, "objected")
 		all = append(all, told{"desk-" + string(c), wish(body), email, sms, push})
@@ -93,7 +96,7 @@ func everyWish() (all []told) {
 // leftOut says which channels a choice closes, and for which cause.
 func leftOut(c suppression.Choice, cause string) (email, sms, push string) {
 	switch c {
-	case suppression.StopKind, suppression.StopMarketing:
+	case suppression.StopKind, suppression.StopSender, suppression.StopMarketing:
 		return cause, cause, cause
 	case suppression.StopEmail:
 		return cause, "", ""
