@@ -199,7 +199,7 @@ func (g *guard) forbidden(v visitor, w http.ResponseWriter, r *http.Request) *Pr
 			return newProblem(http.StatusForbidden, "this key is the data protection officer's: it sees cases, the compliance report and the audit log")
 		}
 		if v.scope == ScopeService {
-			return newProblem(http.StatusForbidden, "this key is one of customer service: for people, their wishes and what they answer, and nothing else")
+			return newProblem(http.StatusForbidden, "this key is one of customer service: for people, their wishes, their cases and what they answer, and nothing else")
 		}
 		return newProblem(http.StatusForbidden, "this key may read, and change nothing: use one of scope marketing or admin")
 	}
