@@ -27,6 +27,7 @@ type campaignFields struct {
 	Sender   string         `json:"sender" minLength:"1" doc:"Name of a saved sender"`
 	Topic    string         `json:"topic" pattern:"^[a-z0-9][a-z0-9-]{0,39}$" doc:"What the message is about, such as newsletter or offer; people can object to a topic"`
 	Family   string         `json:"family,omitempty" pattern:"^[a-z0-9][a-z0-9_-]{0,62}$" doc:"Product family that it is about: soft opt-in for another one is no ground for it"`
+	Targeted bool           `json:"targeted,omitempty" doc:"What it says, or to whom, is chosen by what is known of people: whoever objects to profiling is left out"`
 	Channels []channelField `json:"channels" minItems:"1" maxItems:"3"`
 }
 
@@ -76,7 +77,7 @@ func (o *operator) listCampaigns(ctx context.Context, _ *struct{}) (*struct{ Bod
 }
 
 func (o *operator) createCampaign(ctx context.Context, in *struct{ Body campaignFields }) (*struct{ Body dispatcher.Campaign }, error) {
-	c := dispatcher.Campaign{Name: in.Body.Name, Sender: in.Body.Sender, Topic: in.Body.Topic, Family: in.Body.Family}
+	c := dispatcher.Campaign{Name: in.Body.Name, Sender: in.Body.Sender, Topic: in.Body.Topic, Family: in.Body.Family, Targeted: in.Body.Targeted}
 	for _, ch := range in.Body.Channels {
 		c.Channels = append(c.Channels, dispatcher.CampaignChannel{Channel: ch.Channel, Template: ch.Template})
 	}

@@ -12,20 +12,19 @@ import (
 	"time"
 
 	"utskick/audience"
-	"utskick/suppression"
 )
 
 // Campaign is what marketing wants to say, to whom, and from whom. It becomes
 // messages when it is launched, which makes a [Run].
 type Campaign struct {
-	ID       int64               `json:"id"`
-	Name     string              `json:"name" doc:"Unique name"`
-	Sender   string              `json:"sender" doc:"Name of the sender record"`
-	Topic    string              `json:"topic" doc:"What the message is about, such as newsletter or offer; people can object to a topic"`
-	Family   string              `json:"family,omitempty" doc:"Product family that it is about: soft opt-in for another one is no ground for it"`
-	Channels []CampaignChannel   `json:"channels"`
-	Created  time.Time           `json:"created_at"`
-	Purpose  suppression.Purpose `json:"-"`
+	ID       int64             `json:"id"`
+	Name     string            `json:"name" doc:"Unique name"`
+	Sender   string            `json:"sender" doc:"Name of the sender record"`
+	Topic    string            `json:"topic" doc:"What the message is about, such as newsletter or offer; people can object to a topic"`
+	Family   string            `json:"family,omitempty" doc:"Product family that it is about: soft opt-in for another one is no ground for it"`
+	Targeted bool              `json:"targeted,omitempty" doc:"What it says, or to whom, is chosen by what is known of people: whoever objects to profiling is left out"`
+	Channels []CampaignChannel `json:"channels"`
+	Created  time.Time         `json:"created_at"`
 }
 
 // CampaignChannel names the template that a campaign uses on a channel. The

@@ -62,6 +62,7 @@ type Batch struct {
 	Language string
 	Topic    string
 	Family   string // of products; empty: not named
+	Targeted bool   // chosen by what is known of people
 	// Subscribers says that the topic is for those who have subscribed to it.
 	Subscribers bool
 }

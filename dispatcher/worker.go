@@ -254,7 +254,7 @@ func (c *chunk) render(members []Member, skeleton *templates.Skeleton, policy te
 func (w *Worker) call(ctx context.Context, c *chunk) (more bool, err error) {
 	claim := Claim{Batch: c.batch.ID, Fence: c.batch.Fence, Run: c.batch.Run, Rev: c.batch.Rev, Nonce: rand.Int64(),
 		Owner: w.Owner, From: c.batch.Last, Through: c.through, Template: c.batch.Template, Notice: c.notice}
-	scope := suppression.Scope{Channel: c.batch.Channel, Topic: c.batch.Topic, Sender: c.batch.Sender, Purpose: suppression.Marketing}
+	scope := suppression.Scope{Channel: c.batch.Channel, Topic: c.batch.Topic, Sender: c.batch.Sender, Purpose: suppression.Marketing, Targeted: c.batch.Targeted}
 	whole := context.WithoutCancel(ctx)
 	verdict, err := w.Gate.Admit(whole, scope, c.candidates, func(ctx context.Context) error { return w.Ledger.Claim(ctx, claim) })
 	if errors.Is(err, ErrNotClaimed) {

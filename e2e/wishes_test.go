@@ -88,6 +88,7 @@ func everyWish() (all []told) {
 		{"spam", func(d *desk, p *person) { d.sendGridSays(p, `"event":"spamreport"`) }, "complained", "", ""},
 		{"invalid", (*desk).numberIsInvalid, "", "invalid", ""},
 		{"withdrawn", contactIs(`{"consents":{"marketing":false}}`), "withdrawn", "withdrawn", "withdrawn"},
+		{"no-profiling", contactIs(`{"consents":{"profiling":false}}`), "withdrawn", "withdrawn", "withdrawn"},
 		{"basis-gone", contactIs(`{"basis":""}`), "no_basis", "no_basis", "no_basis"},
 		{"nothing", nil, "", "", ""},
 	}...)
@@ -104,7 +105,7 @@ func leftOut(c suppression.Choice, cause string) (email, sms, push string) {
 		return "", cause, ""
 	case suppression.StopPush:
 		return "", "", cause
-	case suppression.StopEverything:
+	case suppression.StopEverything, suppression.NoProfiling:
 		return "objected", "objected", "objected"
 	case suppression.Pause30, suppression.Pause90:
 		return "paused", "paused", "paused"
@@ -113,7 +114,7 @@ func leftOut(c suppression.Choice, cause string) (email, sms, push string) {
 }
 
 // TestEveryWishIsHeeded has one person for each kind of wish, told in every way
-// that there is. The next campaign leaves each out on each channel as she wished
+// that there is. The next campaign, a targeted one, leaves each out on each channel as she wished
 // and sends to everybody else, and the report and what customer service sees say
 // why.
 func TestEveryWishIsHeeded(t *testing.T) {
@@ -147,7 +148,7 @@ func TestEveryWishIsHeeded(t *testing.T) {
 			people[i].tell(d, &people[i])
 		}
 	}
-	w.launchEverywhere("next")
+	w.launchEverywhere("next", "--targeted")
 	for _, ch := range audience.Channels {
 		d.wantReport(people, string(ch), len(w.outbox(string(ch)))-before[string(ch)])
 	}
@@ -170,9 +171,10 @@ func (w *world) everybody() (people []person) {
 	return people
 }
 
-func (w *world) launchEverywhere(name string) {
+func (w *world) launchEverywhere(name string, flags ...string) {
 	w.t.Helper()
-	w.must("campaigns", "create", name, "--sender", "exempelbolaget", "--topic", "newsletter", "--email", "host-email", "--sms", "host-sms", "--push", "host-push")
+	w.must(append([]string{"campaigns", "create", name, "--sender", "exempelbolaget", "--topic", "newsletter",
+		"--email", "host-email", "--sms", "host-sms", "--push", "host-push"}, flags...)...)
 	w.must("campaigns", "launch", name)
 	w.ended(name)
 }

@@ -316,7 +316,7 @@ var others = []Table{
 	{Name: "notices", Others: []string{"sender", "version", "language", "dated", "url", "hash", "created_at"}, Why: "the same for everybody"},
 	{Name: "templates", Others: []string{"id", "name", "channel", "version", "default_language", "contents", "created_at"}, Why: "the same words for everybody"},
 	{Name: "links", Others: []string{"id", "template", "target"}, Why: "the same for everybody"},
-	{Name: "campaigns", Others: []string{"id", "name", "sender", "topic", "channels", "family", "created_at"}, Why: "about mailings"},
+	{Name: "campaigns", Others: []string{"id", "name", "sender", "topic", "channels", "family", "targeted", "created_at"}, Why: "about mailings"},
 	{Name: "runs", Others: []string{"id", "campaign", "state", "reason", "rev", "due_at", "send_by", "channels", "planned", "created_at", "started_at", "finished_at", "forgotten"}, Why: "about mailings"},
 	{Name: "slices", Others: []string{"run", "channel", "slice", "k_lo", "k_hi", "closing", "planned_at", "rung_at", "audience", "duplicates"}, Why: "counts; the bounds divide all possible keys evenly"},
 	{Name: "groups", Others: []string{"id", "run", "channel", "slice", "sender", "template", "language", "variant", "due_at", "parent", "resend"}, Why: "about many recipients each"},

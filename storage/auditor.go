@@ -16,8 +16,8 @@ func (s *Store) Breaches(ctx context.Context) ([]dispatcher.Breach, error) {
 		promise, name, text string
 		args                []any
 	}{
-		{"P1", "sent_after_objection", sentAfterObjection(byAddress), []any{string(suppression.Marketing)}},
-		{"P1", "sent_after_objection_of_contact", sentAfterObjection(byContact), []any{string(suppression.Marketing)}},
+		{"P1", "sent_after_objection", sentAfterObjection(byAddress), []any{string(suppression.Marketing), string(suppression.Profiling)}},
+		{"P1", "sent_after_objection_of_contact", sentAfterObjection(byContact), []any{string(suppression.Marketing), string(suppression.Profiling)}},
 		{"P1", "checked_before_claim", `select count(*) from calls where suppression_ver < claim_ver`, nil},
 		{"P1", "late_starts", `select coalesce(sum(late_starts), 0) from calls`, nil},
 		{"P2", "duplicates", duplicates, nil},
@@ -55,7 +55,7 @@ const (
 func sentAfterObjection(tied string) string {
 	return fmt.Sprintf(`select count(*) from %s
 		join groups g on g.id = b.grp join runs r on r.id = b.run join campaigns p on p.id = r.campaign
-		where s.active and (s.expires_at is null or s.expires_at > c.t0) and s.purpose in ('*', $1)
+		where s.active and (s.expires_at is null or s.expires_at > c.t0) and (s.purpose in ('*', $1) or p.targeted and s.purpose = $2)
 		and s.channel in ('*', g.channel) and s.topic in ('*', p.topic) and s.sender in ('*', g.sender)
 		and c.suppression_ver is not null and (s.ver <= c.suppression_ver or s.ver <= c.claim_ver)
 		and m.k <= b.last_k and coalesce(m.code, %[2]d) = %[2]d`, tied, dispatcher.Sent)

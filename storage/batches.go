@@ -26,7 +26,7 @@ const (
 // Batch implements [dispatcher.Ledger].
 func (s *Store) Batch(ctx context.Context, id int64) (dispatcher.Batch, error) {
 	const text = `select b.id, b.fence, b.channel, b.grp, b.run, r.rev, r.state, r.send_by, b.k_lo, b.k_hi, b.last_k, b.state,
-		b.attempts, g.sender, g.template, g.language, c.topic, c.family, b.origin, b.depth, b.refusal, b.domain, b.n,
+		b.attempts, g.sender, g.template, g.language, c.topic, c.family, c.targeted, b.origin, b.depth, b.refusal, b.domain, b.n,
 		exists (select 1 from channel_holds h where h.channel = b.channel),
 		(select count(*) from slices s where s.run = b.run and s.channel = b.channel),
 		exists (select 1 from subscription_topics t where t.sender = g.sender and t.topic = c.topic)
@@ -36,7 +36,7 @@ func (s *Store) Batch(ctx context.Context, id int64) (dispatcher.Batch, error) {
 	var sendBy, members, slices int64
 	var state int
 	err := s.write.QueryRowContext(ctx, text, id).Scan(&b.ID, &b.Fence, &b.Channel, &b.Group, &b.Run, &b.Rev, &b.RunState,
-		&sendBy, &b.Low, &b.High, &b.Last, &state, &b.Attempts, &b.Sender, &b.Template, &b.Language, &b.Topic, &b.Family,
+		&sendBy, &b.Low, &b.High, &b.Last, &state, &b.Attempts, &b.Sender, &b.Template, &b.Language, &b.Topic, &b.Family, &b.Targeted,
 		&b.Piece.Origin, &b.Piece.Depth, &b.Piece.Refusal, &b.Domain, &members, &b.Held, &slices, &b.Subscribers)
 	if errors.Is(err, sql.ErrNoRows) {
 		return b, fmt.Errorf("batch %d: %w", id, ErrNotFound)

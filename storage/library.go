@@ -175,9 +175,9 @@ func (s *Store) CreateCampaign(ctx context.Context, c dispatcher.Campaign) (disp
 		return c, err
 	}
 	now := s.millis()
-	const text = `insert into campaigns (name, sender, topic, family, channels, created_at) values ($1, $2, $3, $4, $5, $6)
+	const text = `insert into campaigns (name, sender, topic, family, targeted, channels, created_at) values ($1, $2, $3, $4, $5, $6, $7)
 		on conflict (name) do nothing returning id`
-	err = s.write.QueryRowContext(ctx, text, c.Name, c.Sender, c.Topic, c.Family, string(channels), now).Scan(&c.ID)
+	err = s.write.QueryRowContext(ctx, text, c.Name, c.Sender, c.Topic, c.Family, c.Targeted, string(channels), now).Scan(&c.ID)
 	if err != nil {
 		if errors.Is(err, sql.ErrNoRows) {
 			return c, fmt.Errorf("a campaign is already named %q: %w", c.Name, ErrConflict)
@@ -188,13 +188,13 @@ func (s *Store) CreateCampaign(ctx context.Context, c dispatcher.Campaign) (disp
 	return c, nil
 }
 
-const campaignColumns = `c.id, c.name, c.sender, c.topic, c.family, c.channels, c.created_at`
+const campaignColumns = `c.id, c.name, c.sender, c.topic, c.family, c.targeted, c.channels, c.created_at`
 
 func scanCampaign(row interface{ Scan(...any) error }) (dispatcher.Campaign, error) {
 	var c dispatcher.Campaign
 	var channels []byte
 	var created int64
-	if err := row.Scan(&c.ID, &c.Name, &c.Sender, &c.Topic, &c.Family, &channels, &created); err != nil {
+	if err := row.Scan(&c.ID, &c.Name, &c.Sender, &c.Topic, &c.Family, &c.Targeted, &channels, &created); err != nil {
 		return c, err
 	}
 	c.Created = timeOf(created)

@@ -341,11 +341,19 @@ func (q *query) blocked(scope suppression.Scope, ks []audience.Key) string {
 	rows := q.table("u", keys("k", ks))
 	condition := fmt.Sprintf(`x.k = u.k and x.active and (x.expires_at is null or x.expires_at > %s)
 		and x.channel in ('*', %s) and x.topic in ('*', %s) and x.purpose in ('*', %s) and x.sender in ('*', %s)`,
-		q.arg(q.now), q.arg(string(scope.Channel)), q.arg(scope.Topic), q.arg(string(scope.Purpose)), q.arg(scope.Sender))
+		q.arg(q.now), q.arg(string(scope.Channel)), q.arg(scope.Topic), q.purposesOf(scope), q.arg(scope.Sender))
 	if q.d.embedded() {
 		return fmt.Sprintf(`select x.k, x.cause from %s cross join suppressions x on %s`, rows, condition)
 	}
 	return fmt.Sprintf(`select x.k, x.cause from %s, lateral (select x.k, x.cause from suppressions x where %s offset 0) x`, rows, condition)
+}
+
+func (q *query) purposesOf(scope suppression.Scope) string {
+	purposes := q.arg(string(scope.Purpose))
+	if scope.Targeted {
+		purposes += ", " + q.arg(string(suppression.Profiling))
+	}
+	return purposes
 }
 
 // MatchingAndChanged implements [suppression.Source]. Its three parts are one

@@ -17,6 +17,9 @@ type Scope struct {
 	Topic   string
 	Sender  string
 	Purpose Purpose
+	// Targeted says that it is chosen by what is known of people: an objection to
+	// profiling blocks it, too (GDPR 21(2)).
+	Targeted bool
 }
 
 // Match is an entry found for a key, reduced to what a ruling needs.

@@ -29,17 +29,18 @@ type campaignsCommand struct {
 }
 
 type campaignCreate struct {
-	Name   string `arg:"" help:"Unique name."`
-	Sender string `required:"" help:"Name of a saved sender."`
-	Topic  string `required:"" help:"What it is about, such as newsletter or offer."`
-	Family string `help:"Product family that it is about; soft opt-in for another one is then no ground."`
-	Email  string `help:"Template to send by e-mail." placeholder:"TEMPLATE"`
-	SMS    string `help:"Template to send by SMS." name:"sms" placeholder:"TEMPLATE"`
-	Push   string `help:"Template to send by push." placeholder:"TEMPLATE"`
+	Name     string `arg:"" help:"Unique name."`
+	Sender   string `required:"" help:"Name of a saved sender."`
+	Topic    string `required:"" help:"What it is about, such as newsletter or offer."`
+	Family   string `help:"Product family that it is about; soft opt-in for another one is then no ground."`
+	Targeted bool   `help:"It is chosen by what is known of people: whoever objects to profiling is left out."`
+	Email    string `help:"Template to send by e-mail." placeholder:"TEMPLATE"`
+	SMS      string `help:"Template to send by SMS." name:"sms" placeholder:"TEMPLATE"`
+	Push     string `help:"Template to send by push." placeholder:"TEMPLATE"`
 }
 
 func (c campaignCreate) Run(sh *shell) error {
-	campaign := dispatcher.Campaign{Name: c.Name, Sender: c.Sender, Topic: c.Topic, Family: c.Family, Channels: templatesOf(c.Email, c.SMS, c.Push)}
+	campaign := dispatcher.Campaign{Name: c.Name, Sender: c.Sender, Topic: c.Topic, Family: c.Family, Targeted: c.Targeted, Channels: templatesOf(c.Email, c.SMS, c.Push)}
 	if err := campaign.Validate(); err != nil {
 		return misuse{err}
 	}

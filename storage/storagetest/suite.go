@@ -37,6 +37,7 @@ func Run(t *testing.T, e Engine) {
 		{"a person's wish covers every key", wishCoversPerson},
 		{"a wish against tracking ends the grant", trackingWithdrawn},
 		{"soft opt-in is a basis with what it rests on", softOptIn},
+		{"a targeted campaign heeds objections to profiling", targeted},
 		{"consents and refusals of tracking hold towards their senders", consentsBySender},
 		{"opens and clicks after a withdrawal are dropped", dropped},
 		{"versions have no gaps", versionsWithoutGaps},

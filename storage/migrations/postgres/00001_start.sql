@@ -133,6 +133,7 @@ create table campaigns (
     topic      text   not null,
     channels   text   not null,
     family     text   not null default '', -- of products: whom soft opt-in allows
+    targeted   boolean not null default false, -- chosen by what is known of people
     created_at bigint not null
 );
 

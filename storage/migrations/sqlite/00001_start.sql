@@ -123,6 +123,7 @@ create table campaigns (
     topic      text   not null,
     channels   text   not null,
     family     text   not null default '', -- of products: whom soft opt-in allows
+    targeted   integer not null default 0, -- chosen by what is known of people
     created_at integer not null
 );
 
