@@ -23,8 +23,9 @@ type Confirmations interface {
 	// ClaimConfirmation commits, durably, that this one may be sent from here on.
 	// It is [ErrNotClaimed] when somebody else has it, when it has waited too long,
 	// and while the channel or all sending is held.
-	ClaimConfirmation(ctx context.Context, id int64, wording string) error
-	SettleConfirmation(ctx context.Context, id int64, o ConfirmationOutcome) error
+	ClaimConfirmation(ctx context.Context, due DueConfirmation, wording string) error
+	// SettleConfirmation changes nothing when the claim was somebody else's.
+	SettleConfirmation(ctx context.Context, due DueConfirmation, o ConfirmationOutcome) error
 	// TidyConfirmations gives up on what has waited too long or was lost, and
 	// forgets what was not confirmed in time.
 	TidyConfirmations(ctx context.Context) error
@@ -38,6 +39,7 @@ type DueConfirmation struct {
 	Sender, Topic string
 	Locale        string
 	Attempts      int
+	Nonce         int64 // tells who claims it from all others who found it
 }
 
 // ConfirmationOutcome is what became of its mail. Pending goes back to waiting,
@@ -121,7 +123,7 @@ func (c *Confirmer) Round(ctx context.Context) (more bool, err error) {
 	scope := suppression.Scope{Channel: audience.Email, Topic: due.Topic, Sender: due.Sender, Purpose: suppression.Marketing}
 	whole := context.WithoutCancel(ctx)
 	verdict, err := c.Gate.AdmitConfirmation(whole, scope, due.Candidate, func(ctx context.Context) error {
-		return c.Store.ClaimConfirmation(ctx, due.ID, wording)
+		return c.Store.ClaimConfirmation(ctx, due, wording)
 	})
 	switch {
 	case errors.Is(err, ErrNotClaimed):
@@ -129,10 +131,10 @@ func (c *Confirmer) Round(ctx context.Context) (more bool, err error) {
 	case err != nil:
 		// Nothing was sent, and perhaps nothing was claimed.
 		again := ConfirmationOutcome{Code: Pending, Reason: "check_failed", RetryAt: c.again(due, 0)}
-		return false, errors.Join(err, c.Store.SettleConfirmation(whole, due.ID, again))
+		return false, errors.Join(err, c.Store.SettleConfirmation(whole, due, again))
 	}
 	if cause := verdict.Rulings[0].Cause; cause != "" {
-		return true, c.Store.SettleConfirmation(whole, due.ID, ConfirmationOutcome{Code: Suppressed, Reason: string(cause)})
+		return true, c.Store.SettleConfirmation(whole, due, ConfirmationOutcome{Code: Suppressed, Reason: string(cause)})
 	}
 	result := call.Send(ctx, []*suppression.Permit{verdict.Rulings[0].Permit})[0]
 	if result.Late {
@@ -143,10 +145,10 @@ func (c *Confirmer) Round(ctx context.Context) (more bool, err error) {
 
 // putOff lets others go before one that cannot be made ready.
 func (c *Confirmer) putOff(ctx context.Context, due DueConfirmation) error {
-	if err := c.Store.ClaimConfirmation(ctx, due.ID, ""); err != nil {
+	if err := c.Store.ClaimConfirmation(ctx, due, ""); err != nil {
 		return err
 	}
-	return c.Store.SettleConfirmation(ctx, due.ID, ConfirmationOutcome{Code: Pending, Reason: "not_ready", RetryAt: c.again(due, 0)})
+	return c.Store.SettleConfirmation(ctx, due, ConfirmationOutcome{Code: Pending, Reason: "not_ready", RetryAt: c.again(due, 0)})
 }
 
 func skipNotNow(err error) error {
@@ -191,7 +193,10 @@ func (c *Confirmer) settle(ctx context.Context, due DueConfirmation, r channels.
 	default:
 		o.Code, o.RetryAt = Pending, c.again(due, r.Pause)
 	}
-	err := c.Store.SettleConfirmation(ctx, due.ID, o)
+	if c.Limiter != nil && r.Pause > 0 {
+		c.Limiter.Pause(ctx, r.Pause)
+	}
+	err := c.Store.SettleConfirmation(ctx, due, o)
 	if r.Class == channels.Refused && r.Suppress != "" {
 		evidence := fmt.Sprintf("%s: %s, confirmation %d", c.Provider.Name(), r.Reason, due.ID)
 		_, suppressed := c.Suppressor.Record(ctx, suppression.Provider(due.Key, audience.Email, r.Suppress, evidence))

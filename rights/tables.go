@@ -137,7 +137,7 @@ var wishes = []Table{
 			col("reason", Text, "Orsak", "Cause", Deleted),
 			col("confirmed_at", Time, "När du bekräftade", "When you confirmed", Deleted),
 		},
-		Others: []string{"not_before", "attempts", "claimed_at"}, Why: "about the delivery of the mail",
+		Others: []string{"not_before", "attempts", "claimed_at", "nonce"}, Why: "about the delivery of the mail",
 	},
 	{
 		Name: "suppressions", Title: Label{"Vad du inte vill ha", "What you do not want"}, Found: ByKey, By: "k", Order: "ver",

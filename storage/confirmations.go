@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"utskick/audience"
@@ -84,19 +85,20 @@ func (s *Store) NextConfirmation(ctx context.Context) (c dispatcher.DueConfirmat
 		return c, fmt.Errorf("find a confirmation to send: %w", err)
 	}
 	c.Candidate = suppression.NewCandidate(c.Key, c.Key, true, address)
+	c.Nonce = rand.Int64()
 	return c, nil
 }
 
 // ClaimConfirmation implements [dispatcher.Confirmations].
-func (s *Store) ClaimConfirmation(ctx context.Context, id int64, wording string) error {
+func (s *Store) ClaimConfirmation(ctx context.Context, due dispatcher.DueConfirmation, wording string) error {
 	q := s.query()
 	now := q.arg(q.now)
-	text := fmt.Sprintf(`update confirmations set state = 1, attempts = attempts + 1, claimed_at = %s, wording = %s
+	text := fmt.Sprintf(`update confirmations set state = 1, attempts = attempts + 1, claimed_at = %s, wording = %s, nonce = %s
 		where id = %s and state = 0 and asked_at > %s and not exists (select 1 from channel_holds h where h.channel = 'email') and `,
-		now, q.arg(wording), q.arg(id), q.arg(q.now-suppression.ConfirmationWaits.Milliseconds())) + s.undisturbed(q)
+		now, q.arg(wording), q.arg(due.Nonce), q.arg(due.ID), q.arg(q.now-suppression.ConfirmationWaits.Milliseconds())) + s.undisturbed(q)
 	res, err := s.write.ExecContext(context.WithoutCancel(ctx), text, q.args...)
 	if err := exactlyOne(res, err, dispatcher.ErrNotClaimed); err != nil {
-		return fmt.Errorf("claim confirmation %d: %w", id, err)
+		return fmt.Errorf("claim confirmation %d: %w", due.ID, err)
 	}
 	return nil
 }
@@ -106,15 +108,15 @@ var confirmationStates = map[dispatcher.Code]int{dispatcher.Pending: confirmatio
 
 // SettleConfirmation implements [dispatcher.Confirmations]. What was taken for
 // lost meanwhile may turn out to be sent, and is never sent again.
-func (s *Store) SettleConfirmation(ctx context.Context, id int64, o dispatcher.ConfirmationOutcome) error {
-	const text = `update confirmations set state = $1, reason = $2, not_before = $3 where id = $4 and (state = 1 or state = 3 and $5 = 1)`
+func (s *Store) SettleConfirmation(ctx context.Context, due dispatcher.DueConfirmation, o dispatcher.ConfirmationOutcome) error {
+	const text = `update confirmations set state = $1, reason = $2, not_before = $3 where id = $4 and nonce = $5 and (state = 1 or state = 3 and $6 = 1)`
 	sent := 0
 	if o.Code == dispatcher.Sent {
 		sent = 1
 	}
-	_, err := s.write.ExecContext(context.WithoutCancel(ctx), text, confirmationStates[o.Code], o.Reason, millisOf(o.RetryAt), id, sent)
+	_, err := s.write.ExecContext(context.WithoutCancel(ctx), text, confirmationStates[o.Code], o.Reason, millisOf(o.RetryAt), due.ID, due.Nonce, sent)
 	if err != nil {
-		return fmt.Errorf("settle confirmation %d: %w", id, err)
+		return fmt.Errorf("settle confirmation %d: %w", due.ID, err)
 	}
 	return nil
 }
@@ -171,6 +173,9 @@ func (s *Store) Confirm(ctx context.Context, by suppression.Confirmed) (suppress
 	var c suppression.Confirmation
 	var w written
 	err := s.tx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+		if err := s.keepPeople(ctx, tx); err != nil {
+			return err
+		}
 		// Of two at once, the second finds the first one's.
 		if _, err = s.raiseHead(ctx, tx, 0); err != nil {
 			return err

@@ -216,7 +216,7 @@ func (s *Store) hold(ctx context.Context, tx *sql.Tx, known state, why string) (
 // go far ahead: mails that were sent in the lost stretch name groups and links
 // that are not there, and must never name others.
 func (s *Store) jumpIDs(ctx context.Context, tx *sql.Tx) error {
-	for _, table := range []string{"templates", "links", "campaigns", "runs", "groups", "batches"} {
+	for _, table := range []string{"templates", "links", "campaigns", "runs", "groups", "batches", "cases", "erasures", "inbound", "confirmations"} {
 		if err := s.jumpID(ctx, tx, table); err != nil {
 			return fmt.Errorf("let the ids of %s go ahead: %w", table, err)
 		}

@@ -209,6 +209,7 @@ func (s *Store) endHold(ctx context.Context, tx *sql.Tx, actor string, r dispatc
 	}{
 		{`update suppression_head set generation = generation + 1 where id = 1`, nil},
 		{`update batches set rung_at = 0 where state = 0 and rung_at > 0`, nil},
+		{`update confirmations set state = 3, reason = $1 where state in (0, 1) and asked_at < $2`, []any{dispatcher.CauseRestored, millisOf(r.Hold.Since)}},
 		{`update slices set rung_at = 0 where planned_at = 0 and rung_at > 0`, nil},
 		{`insert into audit (at, actor, action, object, detail) values ($1, $2, 'database release', 'database', $3)`,
 			[]any{s.millis(), actor, fmt.Sprintf("held because %s; %d lines replayed, %d members in doubt", r.Hold.Why, applied, r.InDoubt)}},

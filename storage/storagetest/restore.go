@@ -133,6 +133,7 @@ func restores(t *testing.T, e Engine) {
 		{"damaged lines are told", damagedLines},
 		{"a memory of another database holds", otherIdentity},
 		{"a look-up takes nothing for a send that was lost", lookUpsAfterARestore},
+		{"a confirmation may have gone out in what was lost", confirmationInTheLost},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, openRestored(t, e)) })
 	}

@@ -563,6 +563,7 @@ create table confirmations (
     not_before   bigint   not null default 0,
     attempts     bigint   not null default 0,
     claimed_at   bigint   not null default 0,
+    nonce        bigint   not null default 0, -- of the claim
     confirmed_at bigint   not null default 0,
     unique (k, n) -- of two at the same moment one is none
 );

@@ -527,6 +527,7 @@ create table confirmations (
     not_before   integer  not null default 0,
     attempts     integer  not null default 0,
     claimed_at   integer  not null default 0,
+    nonce        integer  not null default 0,
     confirmed_at integer  not null default 0,
     unique (k, n)
 );
