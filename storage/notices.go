@@ -132,8 +132,10 @@ func withoutKnown(events []tracking.Event, again []suppression.Notice) []trackin
 }
 
 // freshNotices parts the notices that are on record from those that are not, each
-// once. Those about a group that is not there are of another database, and left
-// out; and so is what says of somebody who was erased that her address is dead.
+// once. A group that is not there may have been lost with what a restore has
+// forgotten: what is told of it counts if the key is somebody's here. Else it is of
+// another database, and left out; and so is what says of somebody who was erased
+// that her address is dead.
 func (s *Store) freshNotices(ctx context.Context, tx *sql.Tx, notices []suppression.Notice) (fresh, again []suppression.Notice, err error) {
 	seen := map[string]bool{}
 	var ask []suppression.Notice
@@ -148,17 +150,18 @@ func (s *Store) freshNotices(ctx context.Context, tx *sql.Tx, notices []suppress
 	}
 	q := s.query()
 	text := fmt.Sprintf(`select u.i, exists (select 1 from events e where e.k = u.k and e.dedupe = u.dedupe),
+		exists (select 1 from groups g where g.id = u.grp),
 		exists (select 1 from members m where m.grp = u.grp and m.k = u.k) or exists (select 1 from address_keys a where a.k = u.k)
-		from %s join groups g on g.id = u.grp`,
+		from %s`,
 		q.table("u", ints("i", index), keys("k", ks), ints("grp", groups), texts("dedupe", dedupes)))
 	err = each(ctx, tx, text, q.args, func(rows *sql.Rows) error {
 		var i int64
-		var known, somebody bool
-		err := rows.Scan(&i, &known, &somebody)
+		var known, ours, somebody bool
+		err := rows.Scan(&i, &known, &ours, &somebody)
 		switch {
 		case known:
 			again = append(again, ask[i])
-		case somebody || ask[i].Wish().Person:
+		case somebody || ours && ask[i].Wish().Person:
 			fresh = append(fresh, ask[i])
 		}
 		return err

@@ -80,11 +80,18 @@ func noticesSuppressOnce(t *testing.T, e *Env) {
 	if got := e.blocked(marketing, ks...); len(got) != 0 {
 		t.Errorf("a repetition suppressed again: %v", got)
 	}
-	foreign := e.notice(tracking.Bounced, 999_999, ks[2], suppression.Bounced)
+	foreign := e.notice(tracking.Complained, 999_999, e.email("nobody@example.com"), suppression.Complained)
 	e.take(foreign)
-	if got := e.blocked(marketing, ks...); len(got) != 0 {
+	if got := e.blocked(marketing, append(ks, foreign.Key)...); len(got) != 0 {
 		t.Errorf("a notice of another database's group: %v", got)
 	}
+	lost := e.notice(tracking.Complained, 999_999, ks[2], suppression.Complained)
+	e.take(lost)
+	e.take(lost)
+	if got := e.blocked(marketing, ks...); got[ks[2]] != suppression.Complained || len(got) != 1 {
+		t.Errorf("a complaint about a message that a restore has forgotten: %v", got)
+	}
+	e.lift(lost)
 	n.Dedupe = "another"
 	e.take(n)
 	if got := e.blocked(marketing, ks...); len(got) != 1 {
