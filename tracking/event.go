@@ -25,6 +25,10 @@ const (
 	Complained EventType = "complained" // reported as spam
 )
 
+// Behaviour lists the events that say what somebody did with a message, those
+// that a provider counted by itself among them: they need her consent.
+var Behaviour = []EventType{Opens, Clicks, "sendgrid_open", "sendgrid_machine_open", "sendgrid_click"}
+
 // maxWord is how long a provider's word for an event may be.
 const maxWord = 40
 

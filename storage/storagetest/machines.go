@@ -208,6 +208,14 @@ func dropped(t *testing.T, e *Env) {
 	if r := e.report(audience.Email); r.Opened != 4 || r.Clicked != 2 || r.ClickedByMachines != 4 || r.Delivered != 10 {
 		t.Errorf("%+v", r)
 	}
+	// Of somebody who is restricted nothing more is kept, whoever counted it.
+	refuse(6, func(x *suppression.Entry) { x.Purpose, x.Cause = "*", suppression.Restricted })
+	for i, what := range append([]tracking.EventType{tracking.Foreign("sendgrid", "open")}, tracking.Behaviour...) {
+		e.append(v.event(what, 6, time.Duration(6+i)*time.Minute, 0, 7, ""))
+	}
+	if diff := cmp.Diff(all, v.marks(6)); diff != "" {
+		t.Errorf("restricted: %s", diff)
+	}
 	// Consented to again, it is kept again.
 	refuse(0, func(x *suppression.Entry) { x.Active = false })
 	consent(0, "open_tracking", true)
