@@ -34,7 +34,7 @@ type Rule struct {
 // Rules returns the rules with the days that are configured for each.
 func Rules(days map[RuleName]int) []Rule {
 	rules := []Rule{
-		{Name: KeepEvents, Least: 30, Says: "opens, clicks and what providers told: tied to no person any more. They are still counted, each person once"},
+		{Name: KeepEvents, Least: 60, Says: "opens, clicks and what providers told: tied to no person any more. They are still counted, each person once"},
 		{Name: KeepCommunications, Least: 30, Says: "who was sent what in a run that ended: tied to no contact any more, and to no message id. The outcomes are still counted"},
 		{Name: KeepReplies, Least: 30, Says: "answers that were dealt with: tied to no person any more. Those that nobody has read are kept"},
 		{Name: KeepCases, Least: YearDays, Says: "cases that ended: without person, notes and outcome. They are still counted"},
