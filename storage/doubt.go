@@ -13,6 +13,7 @@ import (
 type doubtful struct {
 	id, group int64
 	low, high []byte
+	erased    bool // those in it were: nobody could be sent to any more
 }
 
 // WriteOff gives up on those in doubt of a campaign's newest run: they have
@@ -35,10 +36,10 @@ func (s *Store) resolveDoubt(ctx context.Context, campaign, what string,
 		return run, 0, err
 	}
 	var batches []doubtful
-	const text = `select id, grp, k_lo, k_hi from batches where run = $1 and in_doubt > 0 order by id`
-	err = each(ctx, s.write, text, []any{run.ID}, func(rows *sql.Rows) error {
+	const text = `select b.id, b.grp, b.k_lo, b.k_hi, g.slice = $2 from batches b join groups g on g.id = b.grp where b.run = $1 and b.in_doubt > 0 order by b.id`
+	err = each(ctx, s.write, text, []any{run.ID, erasedSlice}, func(rows *sql.Rows) error {
 		var b doubtful
-		err := rows.Scan(&b.id, &b.group, &b.low, &b.high)
+		err := rows.Scan(&b.id, &b.group, &b.low, &b.high, &b.erased)
 		batches = append(batches, b)
 		return err
 	})
@@ -78,6 +79,9 @@ func (s *Store) writeOffBatch(ctx context.Context, tx *sql.Tx, b doubtful) (int6
 // resendBatch moves the members in doubt to a group of their own, as if they had
 // not been sent to.
 func (s *Store) resendBatch(ctx context.Context, tx *sql.Tx, b doubtful) (int64, error) {
+	if b.erased {
+		return 0, nil
+	}
 	if err := s.reopenRun(ctx, tx, b.id); err != nil {
 		return 0, err
 	}

@@ -151,6 +151,28 @@ func erasureWaits(t *testing.T, r *restored) {
 	r.unbroken()
 }
 
+// erasedInDoubt: those in doubt who were erased are not sent to again, since
+// nobody knows any more who they were; to give up on them is possible.
+func erasedInDoubt(t *testing.T, r *restored) {
+	_, ks := r.doubtful(20, 5)
+	r.finishes()
+	for i := range 20 {
+		if r.email(address(i)) == ks[2] {
+			r.erase(rights.Asked{ExternalID: fmt.Sprintf("c%d", i)})
+		}
+	}
+	if _, n, err := r.Resend(r.ctx(), campaign); err != nil || n != 4 {
+		t.Errorf("%d are sent to again, %v; want 4", n, err)
+	}
+	r.finishes()
+	if _, n, err := r.WriteOff(r.ctx(), campaign); err != nil || n != 1 {
+		t.Errorf("%d are given up, %v; want 1", n, err)
+	}
+	if got := r.report(audience.Email); got.Sent != 19 || got.Failed != 1 || got.Resent != 4 {
+		t.Errorf("%+v", got)
+	}
+}
+
 func erasureLeavesOthers(t *testing.T, r *restored) {
 	a, b := contact("a", "shared@example.com"), contact("b", "shared@example.com")
 	b.Phone = "+46701740630"

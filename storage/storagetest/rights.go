@@ -28,6 +28,7 @@ func peoplesRights(t *testing.T, e Engine) {
 		{"an export shows every column that is about her, and nobody else", exportShowsAll},
 		{"whoever was erased is in no table, and every sum meets", erasedEverywhere},
 		{"an erasure waits for the runs that have her", erasureWaits},
+		{"those in doubt who were erased stay so", erasedInDoubt},
 		{"an erasure leaves what others share", erasureLeavesOthers},
 		{"nothing that comes late brings an erased person back", lateForTheErased},
 		{"whoever declines it is not remembered as suppressed", erasureDeclined},
