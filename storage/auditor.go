@@ -39,25 +39,32 @@ func (s *Store) Breaches(ctx context.Context) ([]dispatcher.Breach, error) {
 // How an entry is tied to a member: by the key of her address, or by the contact
 // who has the address.
 const (
-	byAddress = `suppressions s join calls c on s.k <= c.k_to and (c.k_from is null or s.k > c.k_from)
+	byAddress = `suppression_changes s join calls c on s.k <= c.k_to and (c.k_from is null or s.k > c.k_from)
 		join batches b on b.id = c.batch and s.k >= b.k_lo
 		join members m on m.grp = b.grp and m.k = s.k`
-	byContact = `suppressions s join contacts ct on ct.contact_k = s.k join address_keys a on a.contact = ct.id and a.k <> s.k
+	byContact = `suppression_changes s join contacts ct on ct.contact_k = s.k join address_keys a on a.contact = ct.id and a.k <> s.k
 		join groups g0 on true join members m on m.grp = g0.id and m.k = a.k and m.contact = ct.id
 		join batches b on b.grp = m.grp and m.k between b.k_lo and b.k_hi
 		join calls c on c.batch = b.id and m.k <= c.k_to and (c.k_from is null or m.k > c.k_from)`
 )
 
 // sentAfterObjection counts members who were sent to by a call that knew an
-// entry against it, or that was claimed when the entry was there already. It goes
-// by versions: the clocks of two processes are never compared. An entry that was
-// written again since has a later version, and is not found by it.
+// entry against it, or that was claimed when the entry was in force already. It
+// goes by versions: the clocks of two processes are never compared; and by the
+// changes of entries, so that what was said again, or lifted, since hides nothing.
+//
+// A call that was never settled says what it was claimed at, and counts if it is
+// the last one for the member: the provider has told that he has the message.
 func sentAfterObjection(tied string) string {
-	return fmt.Sprintf(`select count(*) from %s
+	return fmt.Sprintf(`select count(*) from %[1]s
 		join groups g on g.id = b.grp join runs r on r.id = b.run join campaigns p on p.id = r.campaign
 		where s.active and (s.expires_at is null or s.expires_at > c.t0) and (s.purpose in ('*', $1) or p.targeted and s.purpose = $2)
 		and s.channel in ('*', g.channel) and s.topic in ('*', p.topic) and s.sender in ('*', g.sender)
-		and c.suppression_ver is not null and (s.ver <= c.suppression_ver or s.ver <= c.claim_ver)
+		and (s.ver <= c.suppression_ver or s.ver <= c.claim_ver)
+		and not exists (select 1 from suppression_changes l where l.k = s.k and l.ver > s.ver and (l.ver <= c.suppression_ver or l.ver <= c.claim_ver)
+			and l.channel = s.channel and l.topic = s.topic and l.purpose = s.purpose and l.sender = s.sender and l.cause = s.cause)
+		and (c.suppression_ver is not null or not exists (select 1 from calls z where z.batch = c.batch and z.fence > c.fence
+			and m.k <= z.k_to and (z.k_from is null or m.k > z.k_from)))
 		and m.k <= b.last_k and coalesce(m.code, %[2]d) = %[2]d`, tied, dispatcher.Sent)
 }
 

@@ -78,6 +78,60 @@ func auditing(t *testing.T, e *Env) {
 	}
 }
 
+// auditingChanges: what people say after they were sent to against their word, and
+// what is lifted then, hides nothing of it.
+func auditingChanges(t *testing.T, e *Env) {
+	b := e.started(20)[0]
+	c, ks := e.claimOf(b, 6)
+	for _, k := range ks[:5] {
+		single := objection(k)
+		single.Person = false
+		e.must1(e.Record(e.ctx(), single))
+	}
+	e.lifted(ks[3]) // in time
+	e.must(e.Claim(e.ctx(), c))
+	s := settlementOf(b, c, ks)
+	_, version, err := e.Matching(e.ctx(), marketing, ks)
+	e.must(err)
+	s.Version = version // what it knew, and did not heed
+	s.Exceptions = []dispatcher.Exception{{Key: ks[4], Code: dispatcher.Suppressed, Cause: dispatcher.Cause(suppression.Unsubscribed)}}
+	_, err = e.Settle(e.ctx(), s)
+	e.must(err)
+	want := map[string]int64{"sent_after_objection": 3}
+	for _, when := range []func(){func() {}, func() { e.must1(e.Record(e.ctx(), objection(ks[1]))) }, func() { e.lifted(ks[2]) }} {
+		when()
+		if diff := cmp.Diff(want, e.breaches()); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+// auditingLost: the worker was lost, and its provider tells that one of those in
+// doubt has the message, who had objected before the claim.
+func auditingLost(t *testing.T, e *Env) {
+	b := e.started(20)[0]
+	c, ks := e.claimOf(b, 6)
+	single := objection(ks[1])
+	single.Person = false
+	e.must1(e.Record(e.ctx(), single))
+	e.must(e.Claim(e.ctx(), c))
+	claims, err := e.CallingBatches(e.ctx())
+	e.must(err)
+	e.must(e.Sweep(e.ctx(), claims[0]))
+	e.clean("in doubt")
+	e.must(e.Evidence(e.ctx(), b.Group, []dispatcher.Message{{Key: ks[0]}, {Key: ks[1]}}))
+	if diff := cmp.Diff(map[string]int64{"sent_after_objection": 1}, e.breaches()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func (e *Env) lifted(k audience.Key) {
+	e.t.Helper()
+	single := objection(k)
+	single.Person, single.Entry.Active = false, false
+	e.must1(e.Record(e.ctx(), single))
+}
+
 // contactOf returns the key of the contact who has one of the suite's addresses.
 func (e *Env) contactOf(k audience.Key) audience.Key {
 	for i := 0; ; i++ {

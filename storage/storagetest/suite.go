@@ -113,6 +113,8 @@ func Run(t *testing.T, e Engine) {
 		{"those in doubt are sent to again", resending},
 		{"nobody is sent to again in a run that was cancelled", resendingToNobody},
 		{"the auditor finds who was sent to after an objection", auditing},
+		{"the auditor is not misled by what is said or lifted since", auditingChanges},
+		{"the auditor finds what a lost worker did", auditingLost},
 		{"versions of a privacy notice are not exchanged", privacyNoticesStay},
 		{"what was said is kept with the privacy notice in force", noticesInForce},
 		{"what is undone leaves the privacy notice of before", undoneNotices},
