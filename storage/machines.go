@@ -154,12 +154,20 @@ func (s *Store) writeMarks(ctx context.Context, tx *sql.Tx, marks []mark) error 
 }
 
 // ForgetRequesters removes from events who made them, where that is some days
-// ago, and returns how many there were.
-func (s *Store) ForgetRequesters(ctx context.Context) (int, error) {
-	const text = `update events set requester = null where requester is not null and at < $1`
-	n, err := affected(s.write.ExecContext(ctx, text, millisOf(s.now().Add(-tracking.RequesterFor))))
-	if err != nil {
-		return 0, fmt.Errorf("forget who made requests: %w", err)
+// ago, and returns how many there were. It does so some at a time: on the embedded
+// database, wishes and leases wait for the same writer.
+func (s *Store) ForgetRequesters(ctx context.Context) (forgotten int, err error) {
+	const text = `update events set requester = null where (day, dedupe) in
+		(select day, dedupe from events where requester is not null and at < $1 limit $2)`
+	before := millisOf(s.now().Add(-tracking.RequesterFor))
+	for {
+		n, err := affected(s.write.ExecContext(ctx, text, before, forgetAtOnce))
+		forgotten += int(n)
+		if err != nil {
+			return forgotten, fmt.Errorf("forget who made requests: %w", err)
+		}
+		if n < forgetAtOnce {
+			return forgotten, nil
+		}
 	}
-	return int(n), nil
 }
