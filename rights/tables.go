@@ -185,7 +185,7 @@ const wishKept = "it is what keeps an import of the same person from being sent 
 // messages is what was sent to them and what came of it.
 var messages = []Table{
 	{
-		Name: "members", Title: Label{"Meddelanden till dig", "Messages to you"}, Found: ByPlace, By: "contact", Order: "grp",
+		Name: "members", Title: Label{"Meddelanden till dig", "Messages to you"}, Found: ByPlace, By: "k", Order: "grp",
 		Columns: []Column{
 			col("grp", Number, "Meddelandegrupp", "Group of messages", Loosened).because("a group of its own for the erased of each run"),
 			col("k", Key, "Nyckel för adressen", "Key of the address", Loosened).because("a random key"),

@@ -169,8 +169,8 @@ func (x *erasing) find(ctx context.Context, id int64) error {
 	}
 	q := x.s.query()
 	text := fmt.Sprintf(`select m.grp, m.k, r.id, g.channel, r.state, camp.name from %s join groups g on true
-		join members m on m.grp = g.id and m.k = u.k and m.contact = %s join runs r on r.id = g.run join campaigns camp on camp.id = r.campaign
-		order by m.grp, m.k`, q.table("u", keys("k", x.all)), q.arg(x.contact))
+		join members m on m.grp = g.id and m.k = u.k and %s join runs r on r.id = g.run join campaigns camp on camp.id = r.campaign
+		order by m.grp, m.k`, q.table("u", keys("k", x.all)), q.isHers("m", x.contact, x.alone))
 	err = each(ctx, x.tx, text, q.args, func(rows *sql.Rows) error {
 		var p spot
 		var state dispatcher.RunState
@@ -220,6 +220,14 @@ func (s *Store) keysAlone(ctx context.Context, from queryer, contact int64) (all
 		return nil, nil, nil, fmt.Errorf("find the keys of a person: %w", err)
 	}
 	return all, alone, shared, nil
+}
+
+// isHers is the condition that a row x is a person's: it names her as the contact,
+// or nobody under a key that she alone has or had. Retention leaves rows that name
+// nobody, and what comes in for somebody unknown names nobody from the beginning.
+func (q *query) isHers(x string, contact int64, alone []audience.Key) string {
+	return fmt.Sprintf(`(%[1]s.contact = %[2]s or coalesce(%[1]s.contact, 0) = 0 and %[1]s.k in (select own.k from %[3]s))`,
+		x, q.arg(contact), q.table("own", keys("k", alone)))
 }
 
 // erase removes her, and cuts loose from her what has to stay.
@@ -314,8 +322,7 @@ func (x *erasing) dropConsents(ctx context.Context) error {
 // scrubAnswers leaves of her answers that there were some.
 func (x *erasing) scrubAnswers(ctx context.Context) error {
 	q := x.s.query()
-	text := fmt.Sprintf(`select i.id from inbound i where i.contact = %s or (i.contact is null and i.k in (select u.k from %s))`,
-		q.arg(x.contact), q.table("u", keys("k", x.alone)))
+	text := `select i.id from inbound i where ` + q.isHers("i", x.contact, x.alone)
 	var ids []int64
 	err := each(ctx, x.tx, text, q.args, func(rows *sql.Rows) error {
 		var id int64
@@ -340,7 +347,7 @@ func (x *erasing) scrubAnswers(ctx context.Context) error {
 // with in time.
 func (x *erasing) scrubCases(ctx context.Context) error {
 	q := x.s.query()
-	text := fmt.Sprintf(`select c.id from cases c where c.contact = %s or (c.contact is null and c.k in (select u.k from %s))`, q.arg(x.contact), q.table("u", keys("k", x.alone)))
+	text := `select c.id from cases c where ` + q.isHers("c", x.contact, x.alone)
 	var ids []int64
 	err := each(ctx, x.tx, text, q.args, func(rows *sql.Rows) error {
 		var id int64

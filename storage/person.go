@@ -89,16 +89,16 @@ func (p *person) found(q *query, t rights.Table) string {
 	case rights.ByKey:
 		return from + ` in ` + mine(p.all)
 	case rights.ByKeyOrContact:
-		return from + ` in ` + mine(p.all) + ` and (x.contact = ` + q.arg(p.contact) + ` or (x.contact is null and x.` + t.By + ` in ` + mine(p.alone) + `))`
+		return from + ` in ` + mine(p.all) + ` and ` + q.isHers("x", p.contact, p.alone)
 	case rights.ByCase:
-		return from + ` in (select c.id from cases c where c.k in ` + mine(p.all) + ` and (c.contact = ` + q.arg(p.contact) + ` or (c.contact is null and c.k in ` + mine(p.alone) + `)))`
+		return from + ` in (select c.id from cases c where c.k in ` + mine(p.all) + ` and ` + q.isHers("c", p.contact, p.alone) + `)`
 	case rights.ByName:
 		return from + ` in (select u.name from ` + q.table("u", texts("name", auditNames(p.contact, p.alone))) + `)`
 	case rights.ByPlace:
-		return q.table("u", keys("k", p.all)) + ` join groups g on true join ` + t.Name + ` x on x.grp = g.id and x.k = u.k and x.` + t.By + ` = ` + q.arg(p.contact)
+		return q.table("u", keys("k", p.all)) + ` join groups g on true join ` + t.Name + ` x on x.grp = g.id and x.` + t.By + ` = u.k and ` + q.isHers("x", p.contact, p.alone)
 	case rights.ByBound:
 		runs := `(select distinct g.run, g.channel, m.k from ` + q.table("u", keys("k", p.all)) +
-			` join groups g on true join members m on m.grp = g.id and m.k = u.k and m.contact = ` + q.arg(p.contact) + `) u`
+			` join groups g on true join members m on m.grp = g.id and m.k = u.k and ` + q.isHers("m", p.contact, p.alone) + `) u`
 		around := ` join batches b on b.run = u.run and b.channel = u.channel and b.k_lo <= u.k and b.k_hi >= u.k`
 		return runs + around + ` join ` + t.Name + ` x on x.` + t.By + ` = b.id`
 	default:

@@ -108,6 +108,45 @@ func erasedEverywhere(t *testing.T, r *restored) {
 	}
 }
 
+// erasedAfterRetention: a member without a contact, and what comes late for her,
+// are hers for as long as her key is there.
+func erasedAfterRetention(t *testing.T, r *restored) {
+	p, q := r.settle("anna"), r.settle("bertil")
+	group := r.mailed()
+	k := r.email(p.now.Email)
+	r.Now = r.Now.AddDate(1, 0, 1)
+	r.forget(rights.KeepCommunications, 2)
+	late := tracking.Event{Type: tracking.Opens, At: r.Now, Group: group, Key: k, Dedupe: "late"}
+	r.must(r.AppendEvent(r.ctx(), late))
+	if traces := r.everything(); !strings.Contains(traces, "events.contact = <nil>") {
+		t.Error("what comes late for a member without a contact names one")
+	}
+	r.write(`update events set contact = 0 where dedupe = 'late'`) // as it was once written
+	x := rights.Exporter{Source: r.Store, Now: func() time.Time { return r.Now }}
+	for id, events := range map[string]int{p.now.ExternalID: 1, q.now.ExternalID: 0} {
+		made, err := x.Make(r.ctx(), id, "")
+		r.must(err)
+		// Of a batch of two, each is at one end.
+		if len(made.Data["members"]) != 1 || len(made.Data["batches"]) != 1 || len(made.Data["events"]) != events {
+			t.Errorf("%s: the export has members %v, batches %v, events %v", id, made.Data["members"], made.Data["batches"], made.Data["events"])
+		}
+	}
+	before, err := r.Report(r.ctx(), campaign)
+	r.must(err)
+	if done := r.erase(rights.Asked{ExternalID: p.now.ExternalID}); done.Messages != 1 {
+		t.Errorf("%d messages were cut loose", done.Messages)
+	}
+	r.unbroken()
+	after, err := r.Report(r.ctx(), campaign)
+	r.must(err)
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("the report (-before +after):\n%s", diff)
+	}
+	if left := r.everything("suppressions", "suppression_changes"); strings.Contains(left, k.String()) {
+		t.Error("her key is left")
+	}
+}
+
 func erasureWaits(t *testing.T, r *restored) {
 	p := r.settle("anna")
 	r.library(audience.Email)
