@@ -146,7 +146,7 @@ func (o *operator) openCase(ctx context.Context, f caseFields) (rights.Case, *Pr
 	}
 	detail := string(c.Kind)
 	if wish, asks := c.Wish(by); asks {
-		detail += ", in force for " + c.Key.Short()
+		detail += ", in force"
 		if _, err := o.c.Intake.Record(context.WithoutCancel(ctx), wish); err != nil {
 			o.c.Log.Error("a wish was not recorded", "key", c.Key.Short(), "error", err)
 			return c, newProblem(http.StatusServiceUnavailable, "nothing was acknowledged, and no case was opened; send it again")

@@ -132,7 +132,6 @@ func (o *operator) erasePerson(ctx context.Context, in *struct {
 		o.c.Log.Error("an erasure was not acknowledged", "error", err)
 		return nil, newProblem(http.StatusServiceUnavailable, "the erasure was not acknowledged; ask for it again until it is")
 	}
-	o.audit(ctx, "person.erase", o.c.Keyer.Key(audience.KindContact, id).Short(), "case "+asked.Case)
 	return &struct{ Body rights.Erasure }{e}, nil
 }
 

@@ -60,8 +60,9 @@ var ErrSpeaks = errors.New("the person is not suppressed yet")
 
 // Erasures keeps requests and carries them out.
 type Erasures interface {
-	// OpenErasure returns when the request is durable, here and in the journal. Asked
-	// again before it is done, it is the same one, and the last word on Declined holds.
+	// OpenErasure returns when the request is durable, here and in the journal, with
+	// a line in the audit log. Asked again before it is done, it is the same one, and
+	// the last word on Declined holds.
 	OpenErasure(ctx context.Context, a Asked) (Erasure, error)
 	// FinishErasure erases the person if no run that has not ended has her, and else
 	// returns what it waits for. It is [ErrSpeaks] when one of her keys lacks the

@@ -22,19 +22,28 @@ func (s *Store) keepPeople(ctx context.Context, tx *sql.Tx) error {
 	return s.lockAdvisory(ctx, tx, "pg_advisory_xact_lock_shared", peopleLock)
 }
 
-// OpenErasure implements [rights.Erasures].
-func (s *Store) OpenErasure(ctx context.Context, a rights.Asked) (rights.Erasure, error) {
-	c, err := s.Contact(ctx, a.ExternalID)
-	if err != nil {
-		return rights.Erasure{}, err
-	}
-	id, err := s.openErasure(ctx, c.ID, a, s.millis())
+// OpenErasure implements [rights.Erasures]. The line of the audit log names her, so
+// it is written with the request: whoever finishes it finds the line, too.
+func (s *Store) OpenErasure(ctx context.Context, a rights.Asked) (e rights.Erasure, err error) {
+	err = s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if err := s.keepPeople(ctx, tx); err != nil {
+			return err
+		}
+		var contact int64
+		if err := tx.QueryRowContext(ctx, `select id from contacts where external_id = $1`, a.ExternalID).Scan(&contact); err != nil {
+			return orNotFound(err, "contact %q", a.ExternalID)
+		}
+		id, err := s.openErasure(ctx, tx, contact, a, s.millis())
+		if err != nil {
+			return err
+		}
+		if e, err = s.erasure(ctx, tx, id); err != nil {
+			return err
+		}
+		return s.noteAudit(ctx, tx, a.By, "person.erase", e.Key.Short(), "case "+a.Case)
+	})
 	if err != nil {
 		return rights.Erasure{}, fmt.Errorf("write an erasure: %w", err)
-	}
-	e, err := s.erasure(ctx, s.write, id)
-	if err != nil {
-		return e, err
 	}
 	line, err := appendLine(nil, journalLine{At: s.millis(), Key: e.Key.String(), Erase: &erased{Case: a.Case, By: a.By, Declined: a.Declined}})
 	if err == nil {
@@ -46,10 +55,10 @@ func (s *Store) OpenErasure(ctx context.Context, a rights.Asked) (rights.Erasure
 	return e, nil
 }
 
-func (s *Store) openErasure(ctx context.Context, contact int64, a rights.Asked, at int64) (id int64, err error) {
+func (s *Store) openErasure(ctx context.Context, to rowQueryer, contact int64, a rights.Asked, at int64) (id int64, err error) {
 	const text = `insert into erasures (contact, asked_at, asked_by, case_number, declined) values ($1, $2, $3, $4, $5)
 		on conflict (contact) do update set declined = excluded.declined, case_number = excluded.case_number returning id`
-	err = s.write.QueryRowContext(ctx, text, contact, at, a.By, a.Case, a.Declined).Scan(&id)
+	err = to.QueryRowContext(ctx, text, contact, at, a.By, a.Case, a.Declined).Scan(&id)
 	return id, err
 }
 
@@ -265,9 +274,7 @@ func (x *erasing) end(ctx context.Context, id int64, e rights.Erasure) error {
 	if _, err := x.tx.ExecContext(ctx, done, x.s.millis(), len(x.spots), id); err != nil {
 		return err
 	}
-	const note = `insert into audit (at, actor, action, object, detail) values ($1, $2, 'person.erased', $3, $4)`
-	_, err := x.tx.ExecContext(ctx, note, x.s.millis(), e.AskedBy, fmt.Sprintf("erasure %d", id), "case "+e.Case)
-	return err
+	return x.s.noteAudit(ctx, x.tx, e.AskedBy, "person.erased", fmt.Sprintf("erasure %d", id), "case "+e.Case)
 }
 
 // run executes statements with arguments of their own.
@@ -393,7 +400,7 @@ func (s *Store) eraseAgain(ctx context.Context, lines []journalLine) (n int, err
 			continue
 		}
 		if err == nil {
-			_, err = s.openErasure(ctx, contact, rights.Asked{Case: l.Erase.Case, By: l.Erase.By, Declined: l.Erase.Declined}, l.At)
+			_, err = s.openErasure(ctx, s.write, contact, rights.Asked{Case: l.Erase.Case, By: l.Erase.By, Declined: l.Erase.Declined}, l.At)
 		}
 		if err != nil {
 			return n, fmt.Errorf("open an erasure again: %w", err)

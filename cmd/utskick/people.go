@@ -83,9 +83,6 @@ func (c peopleErase) Run(sh *shell) error {
 		if err != nil {
 			return err
 		}
-		if err := a.store.Audit(sh.ctx, "command line", "people erase", open.Key.Short(), "case "+c.Case); err != nil {
-			return err
-		}
 		now, err := eraser.Finish(sh.ctx, open)
 		if err != nil {
 			return err

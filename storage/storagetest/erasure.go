@@ -147,6 +147,30 @@ func erasedAfterRetention(t *testing.T, r *restored) {
 	}
 }
 
+// erasureIsLogged: who took it is in the log from the beginning, and nobody's name
+// is once it is done, however soon that is.
+func erasureIsLogged(t *testing.T, r *restored) {
+	p := r.settle("anna")
+	e := r.eraser()
+	asked, err := e.Ask(r.ctx(), rights.Asked{ExternalID: p.now.ExternalID, Case: "7", By: "staff"})
+	r.must(err)
+	own := r.Keyer.Key(audience.KindContact, p.now.ExternalID)
+	for _, object := range []string{own.Short(), "erased"} {
+		lines, err := r.AuditOf(r.ctx(), []string{object}, 10)
+		if err != nil || len(lines) != 1 || lines[0].Action != "person.erase" || lines[0].Actor != "staff" || lines[0].Detail != "case 7" {
+			t.Errorf("of %s: %+v, %v", object, lines, err)
+		}
+		_, err = e.Finish(r.ctx(), asked)
+		r.must(err)
+	}
+	if _, err := r.OpenErasure(r.ctx(), rights.Asked{ExternalID: p.now.ExternalID, Case: "7"}); !errorIs(err, storage.ErrNotFound) {
+		t.Errorf("asked for nobody: %v", err)
+	}
+	if traces := r.everything("suppressions", "suppression_changes"); strings.Contains(traces, own.Short()) {
+		t.Error("her key is in the log")
+	}
+}
+
 func erasureWaits(t *testing.T, r *restored) {
 	p := r.settle("anna")
 	r.library(audience.Email)
