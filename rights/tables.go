@@ -222,7 +222,7 @@ var messages = []Table{
 		Name: "events", Title: Label{"Vad som hände med meddelandena", "What happened to the messages"}, Found: ByKeyOrContact, By: "k", Order: "at",
 		Columns: []Column{
 			col("day", Number, "Dag (sedan 1970)", "Day (since 1970)", Kept).because(eventKept),
-			col("dedupe", Text, "Kännetecken för händelsen", "Mark of the event", Kept).because("the same event, told again, must not count twice"),
+			col("dedupe", Text, "Kännetecken för händelsen", "Mark of the event", Loosened).because("a random one: your link, or the provider, would give the old one again"),
 			col("at", Time, "När", "When", Kept).because(eventKept),
 			col("type", Text, "Vad", "What", Kept).because(eventKept),
 			col("run", Number, "Utskick", "Run of a campaign", Kept).because(eventKept),

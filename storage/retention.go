@@ -121,7 +121,7 @@ func (s *Store) idsFor(ctx context.Context, text string, args ...any) (ids []int
 // forgetEvents ties the events of a person in a run to a key that is made up for
 // them and kept nowhere else, once the oldest of them is old: the report goes on
 // counting one person. Should she open the message again, years later, she counts
-// as another.
+// as another. Their marks go: a link of hers, or the provider, would give them again.
 func (s *Store) forgetEvents(ctx context.Context, before int64, step func(int64) error) error {
 	for day := int64(-1); ; {
 		const next = `select coalesce(min(day), -1) from events where day > $1 and day <= $2`
@@ -160,7 +160,7 @@ func (s *Store) forgetEventsOf(ctx context.Context, day, before int64) (n int64,
 		return 0, err
 	}
 	q := s.query()
-	text := `update events set k = u.nobody, contact = null, agent = '', requester = null, forgotten = 1
+	text := `update events set dedupe = ` + s.d.randomText() + `, k = u.nobody, contact = null, agent = '', requester = null, forgotten = 1
 		from ` + q.table("u", ints("run", runs), keys("k", ks), keys("nobody", nobodies)) + ` where events.k = u.k and events.run = u.run`
 	return affected(s.write.ExecContext(ctx, text, q.args...))
 }

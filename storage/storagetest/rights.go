@@ -29,6 +29,7 @@ func peoplesRights(t *testing.T, e Engine) {
 		{"whoever was erased is in no table, and every sum meets", erasedEverywhere},
 		{"an export and an erasure find what retention has touched", erasedAfterRetention},
 		{"an erasure is logged with the request, and without her name in the end", erasureIsLogged},
+		{"retention leaves nothing by which an event could be recognised", marksAreForgotten},
 		{"an erasure waits for the runs that have her", erasureWaits},
 		{"an erasure leaves what others share", erasureLeavesOthers},
 		{"nothing that comes late brings an erased person back", lateForTheErased},
