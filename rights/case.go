@@ -336,6 +336,8 @@ func (c Case) Lift(informed, now time.Time) error {
 	switch {
 	case c.Kind != CaseRestriction:
 		return Broken{"case", "is no restriction"}
+	case c.Key.IsZero():
+		return Broken{"case", "names nobody any more: open a case of restriction for her, and lift that"}
 	case informed.IsZero():
 		return Broken{"informed_at", "is missing: the person must be informed before the restriction is lifted (GDPR 18(3)); inform her, and say when"}
 	case informed.After(now):

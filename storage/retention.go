@@ -43,8 +43,10 @@ const (
 	// oldReplies are those that somebody has dealt with. One that nobody has read
 	// may be an objection.
 	oldReplies = `done = 1 and at < $1 and (contact is not null or address <> '' or words <> '' or k is not null)`
-	oldCases   = `ended_at > 0 and ended_at < $1 and (contact is not null or k is not null or external <> '' or outcome <> '' or extended_reason <> ''
-		or exists (select 1 from case_notes n where n.case_id = cases.id))`
+	// oldCases leaves a restriction that is in force: only its case can lift it.
+	oldCases = `ended_at > 0 and ended_at < $1 and (contact is not null or k is not null or external <> '' or outcome <> '' or extended_reason <> ''
+		or exists (select 1 from case_notes n where n.case_id = cases.id))
+		and not (kind = 'restriction' and exists (select 1 from suppressions x where x.k = cases.k and x.cause = 'restricted' and x.active))`
 )
 
 // Forget implements [rights.Forgetful].

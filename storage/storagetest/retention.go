@@ -185,6 +185,34 @@ func retentionOfTheRest(t *testing.T, e *Env) {
 	}
 }
 
+// restrictionsKeepTheirCases: a restriction is lifted by its case alone, however
+// old that is.
+func restrictionsKeepTheirCases(t *testing.T, e *Env) {
+	e.save(contact("a", "a@example.com"))
+	c := e.openCase(rights.CaseRestriction)
+	wish, _ := c.Wish("service")
+	e.must1(e.Record(e.ctx(), wish))
+	_, err := e.ChangeCase(e.ctx(), c.ID, func(c *rights.Case) error {
+		return errors.Join(c.Check("not_needed", "service", e.Now), c.End(rights.CaseAnswered, "restricted", "service", e.Now))
+	})
+	e.must(err)
+	e.Now = e.Now.AddDate(1, 0, 1)
+	e.forget(rights.KeepCases, 0)
+	kept, err := e.Case(e.ctx(), c.ID)
+	if err != nil || kept.Key != c.Key || kept.Contact != "a" || kept.Outcome != "restricted" {
+		t.Errorf("%+v, %v", kept, err)
+	}
+	e.must(kept.Lift(e.Now, e.Now))
+	wish.Entry.Active = false
+	e.must1(e.Record(e.ctx(), wish))
+	e.forget(rights.KeepCases, 1)
+	gone, err := e.Case(e.ctx(), c.ID)
+	e.must(err)
+	if _, broken := rights.AsBroken(gone.Lift(e.Now, e.Now)); !broken || !gone.Key.IsZero() {
+		t.Errorf("%+v can be lifted", gone)
+	}
+}
+
 func retentionTakesTurns(t *testing.T, e *Env) {
 	take := func(want bool) {
 		t.Helper()
