@@ -244,7 +244,11 @@ func (x *erasing) erase(ctx context.Context) error {
 	if x.contact == 0 {
 		return nil
 	}
-	// Evidence of a message that arrives now is taken before this or after it.
+	// A wish, and evidence of a message, that arrive now are taken before this or
+	// after it.
+	if _, err := x.s.raiseHead(ctx, x.tx, 0); err != nil {
+		return err
+	}
 	if err := x.s.lockDoubt(ctx, x.tx); err != nil {
 		return err
 	}
@@ -351,7 +355,8 @@ func (x *erasing) scrubAnswers(ctx context.Context) error {
 }
 
 // scrubCases leaves of her cases that there were some, and whether they were dealt
-// with in time.
+// with in time. Each is changed first: whoever is writing a note holds it, and the
+// note is there when the notes are deleted.
 func (x *erasing) scrubCases(ctx context.Context) error {
 	q := x.s.query()
 	text := `select c.id from cases c where ` + q.isHers("c", x.contact, x.alone)
@@ -364,8 +369,8 @@ func (x *erasing) scrubCases(ctx context.Context) error {
 	})
 	for _, id := range ids {
 		if err == nil {
-			err = x.run(ctx, statement{`delete from case_notes where case_id = $1`, []any{id}},
-				statement{`update cases set contact = null, k = null, external = '', outcome = '', extended_reason = '' where id = $1`, []any{id}})
+			err = x.run(ctx, statement{`update cases set contact = null, k = null, external = '', outcome = '', extended_reason = '' where id = $1`, []any{id}},
+				statement{`delete from case_notes where case_id = $1`, []any{id}})
 		}
 	}
 	return err
