@@ -34,6 +34,10 @@ func (m *memory) FinishErasure(context.Context, int64) (rights.Erasure, error) {
 	panic("the workers finish erasures")
 }
 
+func (m *memory) OpenErasures(context.Context, int64, int) ([]rights.Erasure, error) {
+	panic("the workers finish erasures")
+}
+
 func (m *memory) ErasureList(_ context.Context, open bool, _ int) (list []rights.Erasure, err error) {
 	for _, e := range m.erasures {
 		if !open || !e.Done() {

@@ -71,6 +71,9 @@ type Erasures interface {
 	// ErasureList returns up to limit requests, the newest first; open are only those
 	// that are not done.
 	ErasureList(ctx context.Context, open bool, limit int) ([]Erasure, error)
+	// OpenErasures returns up to limit requests that are not done with an id above
+	// after, the oldest first.
+	OpenErasures(ctx context.Context, after int64, limit int) ([]Erasure, error)
 }
 
 // Recorder takes wishes; it returns when nothing can be started any more that
@@ -132,7 +135,7 @@ func (e *Eraser) Finish(ctx context.Context, asked Erasure) (Erasure, error) {
 
 const (
 	eraseEvery = 15 * time.Second
-	eraseMost  = 100 // requests a round
+	eraseMost  = 100 // requests read at a time
 )
 
 // Run finishes what can be finished, until ctx ends.
@@ -156,12 +159,23 @@ func timer(ctx context.Context, d time.Duration) {
 	}
 }
 
-// round finishes each request by itself: one that fails holds up no other.
+// round tries every request, the oldest first: however many wait for their runs,
+// none is out of sight.
 func (e *Eraser) round(ctx context.Context) {
-	open, err := e.Store.ErasureList(ctx, true, eraseMost)
-	if err != nil && ctx.Err() == nil {
-		e.Log.Warn("erasures could not be read and will be tried again", "error", err)
+	for after, more := int64(0), true; more; {
+		open, err := e.Store.OpenErasures(ctx, after, eraseMost)
+		if err != nil && ctx.Err() == nil {
+			e.Log.Warn("erasures could not be read and will be tried again", "error", err)
+		}
+		e.finishAll(ctx, open)
+		if more = len(open) == eraseMost && ctx.Err() == nil; more {
+			after = open[len(open)-1].ID
+		}
 	}
+}
+
+// finishAll finishes each request by itself: one that fails holds up no other.
+func (e *Eraser) finishAll(ctx context.Context, open []Erasure) {
 	for _, asked := range open {
 		now, err := e.Finish(ctx, asked)
 		switch {

@@ -84,12 +84,20 @@ func (s *Store) erasure(ctx context.Context, from rowQueryer, id int64) (rights.
 
 // ErasureList implements [rights.Erasures].
 func (s *Store) ErasureList(ctx context.Context, open bool, limit int) ([]rights.Erasure, error) {
-	list := []rights.Erasure{}
-	text := `select ` + erasureColumns + ` order by e.id desc limit $1`
 	if open {
-		text = `select ` + erasureColumns + ` where e.done_at = 0 order by e.id desc limit $1`
+		return s.erasures(ctx, `where e.done_at = 0 order by e.id desc limit $1`, limit)
 	}
-	err := each(ctx, s.read, text, []any{limit}, func(rows *sql.Rows) error {
+	return s.erasures(ctx, `order by e.id desc limit $1`, limit)
+}
+
+// OpenErasures implements [rights.Erasures].
+func (s *Store) OpenErasures(ctx context.Context, after int64, limit int) ([]rights.Erasure, error) {
+	return s.erasures(ctx, `where e.done_at = 0 and e.id > $1 order by e.id limit $2`, after, limit)
+}
+
+func (s *Store) erasures(ctx context.Context, which string, args ...any) ([]rights.Erasure, error) {
+	list := []rights.Erasure{}
+	err := each(ctx, s.read, `select `+erasureColumns+` `+which, args, func(rows *sql.Rows) error {
 		e, err := scanErasure(rows)
 		list = append(list, e)
 		return err

@@ -192,6 +192,31 @@ func marksAreForgotten(t *testing.T, r *restored) {
 	}
 }
 
+// erasuresInOrder: whoever finishes them sees all, the oldest first.
+func erasuresInOrder(t *testing.T, r *restored) {
+	r.mails(3)
+	var ids []int64
+	for i := range 3 {
+		asked, err := r.eraser().Ask(r.ctx(), rights.Asked{ExternalID: fmt.Sprintf("c%d", i), Case: "7"})
+		r.must(err)
+		ids = append(ids, asked.ID)
+	}
+	_, err := r.eraser().Finish(r.ctx(), rights.Erasure{ID: ids[1]})
+	r.must(err)
+	var seen []int64
+	for after := int64(0); ; after = seen[len(seen)-1] {
+		page, err := r.OpenErasures(r.ctx(), after, 1)
+		r.must(err)
+		if len(page) == 0 {
+			break
+		}
+		seen = append(seen, page[0].ID)
+	}
+	if diff := cmp.Diff([]int64{ids[0], ids[2]}, seen); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func erasureWaits(t *testing.T, r *restored) {
 	p := r.settle("anna")
 	r.library(audience.Email)

@@ -34,6 +34,7 @@ func peoplesRights(t *testing.T, e Engine) {
 		{"an answer is taken before an erasure or after it", answersWaitForErasures},
 		{"a wish is written before an erasure or after it", wishesWaitForErasures},
 		{"a note that is written meanwhile goes with the case", notesGoWithTheCase},
+		{"open erasures are read in the order in which they came", erasuresInOrder},
 		{"an erasure waits for the runs that have her", erasureWaits},
 		{"an erasure leaves what others share", erasureLeavesOthers},
 		{"nothing that comes late brings an erased person back", lateForTheErased},
