@@ -3,6 +3,7 @@ package storagetest
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -248,7 +249,16 @@ func complianceFacts(t *testing.T, e *Env) {
 	e.Now = e.Now.Add(2 * time.Hour)
 	_, err = e.ChangeCase(e.ctx(), late.ID, end)
 	e.must(err)
-	for _, action := range []string{"person.export", "people export", "person.erase", "contacts.import", "case.open"} {
+	e.save(contact("b", "b@example.com"), contact("c", "c@example.com"))
+	eraser := &rights.Eraser{Store: e.Store, Recorder: e.Store, Log: slog.New(slog.DiscardHandler)}
+	var asked rights.Erasure
+	for _, id := range []string{"c", "b", "b"} { // c waits, and b asks twice
+		asked, err = eraser.Ask(e.ctx(), rights.Asked{ExternalID: id, Case: "7"})
+		e.must(err)
+	}
+	_, err = eraser.Finish(e.ctx(), asked)
+	e.must(err)
+	for _, action := range []string{"person.export", "people export", "contacts.import", "case.open"} {
 		e.must(e.Audit(e.ctx(), "a", action, "x", ""))
 	}
 	today := e.Now.Unix() / (24 * 60 * 60)
