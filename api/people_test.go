@@ -242,6 +242,7 @@ func TestWishesThatAreRefused(t *testing.T) {
 		`{"choice":"kind"}`:                  "body.topic: is empty: say which kind of message",
 		`{"choice":"email","channel":"sms"}`: "body.channel: is not needed beside choice, which says it",
 		`{"choice":"email","case":"anna@example.com"}`:                "body.case: has an @: it is kept for good, and holds no address",
+		`{"choice":"email","case":"` + personalNumber + `"}`:          "body.case: has what looks like a Swedish personal identity or coordination number: it is kept for good; give the number of the case instead",
 		`{"choice":"email","case":"a\u0007"}`:                         "body.case: has a line break or another control character",
 		`{"choice":"email","topic":"a\u0007"}`:                        "body.topic: is longer than 200 bytes, or has a control character",
 		`{"channel":"sms","cause":"paused"}`:                          "body.until: is empty: a pause needs the moment at which it ends",

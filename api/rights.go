@@ -105,7 +105,7 @@ func (o *operator) exportHTML(ctx context.Context, in *exportPath) (*huma.Stream
 }
 
 type eraseFields struct {
-	Case    string `json:"case" minLength:"1" maxLength:"100" doc:"Number of the case, such as that of a paper file; no name and no address"`
+	Case    string `json:"case" minLength:"1" maxLength:"100" doc:"Number of the case, such as that of a paper file; no name, no address and no identity number"`
 	Decline bool   `json:"decline_suppression,omitempty" doc:"The person wants no suppression to be kept but what she had said before, and may be sent to when a file brings her again"`
 }
 

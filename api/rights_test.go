@@ -93,8 +93,12 @@ func TestErase(t *testing.T) {
 		`{}`:                          http.StatusUnprocessableEntity,
 		`{"case":" "}`:                http.StatusUnprocessableEntity,
 		`{"case":"anna@example.com"}`: http.StatusUnprocessableEntity,
+		`{"case":"19121212-1212"}`:    http.StatusUnprocessableEntity,
 	} {
-		s.as(s.admin, http.MethodPost, "/v1/contacts/c1/erase", body).want(t, want)
+		a := s.as(s.admin, http.MethodPost, "/v1/contacts/c1/erase", body)
+		if a.want(t, want); strings.Contains(a.body, personalNumber) {
+			t.Errorf("the answer repeats the number: %s", a.body)
+		}
 	}
 	s.as(s.admin, http.MethodPost, "/v1/contacts/nobody/erase", `{"case":"7"}`).want(t, http.StatusNotFound)
 	a := s.as(s.admin, http.MethodPost, "/v1/contacts/c1/erase", `{"case":"ärende 7","decline_suppression":true}`)

@@ -316,7 +316,7 @@ func freeText(field, text string, needed bool, most int) error {
 		return Broken{field, fmt.Sprintf("is longer than %d bytes", most)}
 	case strings.ContainsFunc(text, control):
 		return Broken{field, "has a control character"}
-	case HasIdentityNumber(text):
+	case audience.HasIdentityNumber(text):
 		return Broken{field, "has what looks like a Swedish personal identity or coordination number: " +
 			"this register keeps none; leave it out, and give the number of the paper case instead"}
 	}

@@ -15,7 +15,7 @@ import (
 // Asked is a request to be erased (GDPR 17).
 type Asked struct {
 	ExternalID string
-	Case       string // number of the case; no name and no address
+	Case       string // number of the case; no name, no address and no identity number
 	By         string // who of the staff took it
 	// Declined: she wants no suppression to be kept for having been erased, and may be
 	// sent to when a file brings her again. What she had objected to stays.
@@ -31,6 +31,8 @@ func (a Asked) Check() error {
 		return fmt.Errorf("case: is longer than %d bytes", maxCase)
 	case strings.ContainsAny(a.Case, "@\r\n"):
 		return errors.New("case: is a number or a name of a case; it outlives the erasure, so no address may be in it")
+	case audience.HasIdentityNumber(a.Case):
+		return errors.New("case: has what looks like a Swedish personal identity or coordination number; it outlives the erasure: give the number of the case instead")
 	}
 	return nil
 }

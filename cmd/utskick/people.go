@@ -64,7 +64,7 @@ func writePrivate(name string, write func(io.Writer) error) error {
 
 type peopleErase struct {
 	ID                string `arg:"" help:"External id of the contact."`
-	Case              string `required:"" help:"Number of the case; no name and no address."`
+	Case              string `required:"" help:"Number of the case; no name, no address and no identity number."`
 	KeepNoSuppression bool   `help:"The person wants no suppression to be kept, and may be sent to when a file brings her again."`
 }
 

@@ -424,7 +424,7 @@ create table inbound (
 create index inbound_done on inbound (done, id);
 
 -- What people ask for under the law, and what became of it. No identity numbers,
--- no signatures: what is written freely is searched for them (rights.HasIdentityNumber).
+-- no signatures: what is written freely is searched for them (audience.HasIdentityNumber).
 
 create table cases (
     id              bigint generated always as identity primary key,
