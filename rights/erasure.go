@@ -14,9 +14,10 @@ import (
 
 // Asked is a request to be erased (GDPR 17).
 type Asked struct {
-	ExternalID string
-	Case       string // number of the case; no name, no address and no identity number
-	By         string // who of the staff took it
+	ExternalID string       // of the contact
+	Key        audience.Key // of the address of somebody who is none; zero: a contact
+	Case       string       // number of the case; no name, no address and no identity number
+	By         string       // who of the staff took it
 	// Declined: she wants no suppression to be kept for having been erased, and may be
 	// sent to when a file brings her again. What she had objected to stays.
 	Declined bool
@@ -51,7 +52,7 @@ type Erasure struct {
 	// Waits are the campaigns whose run has the person and has not ended.
 	Waits []string `json:"waits_for,omitempty" doc:"Campaigns whose run has the person and has not ended: resume or cancel them"`
 
-	Key audience.Key `json:"-"` // of kind contact; zero once it is done
+	Key audience.Key `json:"-"` // of kind contact, or of the address of who is none; zero once it is done
 }
 
 // Done reports whether nothing of the person is left.
@@ -64,7 +65,7 @@ var ErrSpeaks = errors.New("the person is not suppressed yet")
 type Erasures interface {
 	// OpenErasure returns when the request is durable, here and in the journal, with
 	// a line in the audit log. Asked again before it is done, it is the same one, and
-	// the last word on Declined holds.
+	// the last word on Declined holds. A key that is a contact's is [ErrContact].
 	OpenErasure(ctx context.Context, a Asked) (Erasure, error)
 	// FinishErasure erases the person if no run that has not ended has her, and else
 	// returns what it waits for. It is [ErrSpeaks] when one of her keys lacks the
@@ -86,8 +87,8 @@ type Recorder interface {
 
 // Silence is the wish that goes before an erasure and outlasts it: nothing, by no
 // channel, for no purpose, for every key that the person has or had.
-func Silence(contact audience.Key) suppression.Wish {
-	return suppression.Wish{Person: true, Entry: suppression.Entry{Key: contact, Channel: suppression.Any, Topic: suppression.Any, Purpose: suppression.Any,
+func Silence(k audience.Key) suppression.Wish {
+	return suppression.Wish{Person: true, Entry: suppression.Entry{Key: k, Channel: suppression.Any, Topic: suppression.Any, Purpose: suppression.Any,
 		Sender: suppression.Any, Cause: suppression.Erased, Active: true, Source: "operator", Evidence: "asked to be erased"}}
 }
 

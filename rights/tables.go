@@ -61,10 +61,11 @@ var people = []Table{
 		},
 	},
 	{
-		Name: "erasures", Title: Label{"Begäran om radering", "Requests for erasure"}, Found: ByContact, By: "contact", Order: "id",
+		Name: "erasures", Title: Label{"Begäran om radering", "Requests for erasure"}, Found: ByKeyOrContact, By: "k", Order: "id",
 		Columns: []Column{
 			col("id", Number, "Nummer", "Number", Kept).because("that somebody was erased, and when, without who"),
 			col("contact", Number, "Vårt interna nummer för dig", "Our internal number for you", Loosened).because("NULL"),
+			col("k", Key, "Nyckel för kundnumret eller adressen", "Key of the customer number or the address", Loosened).because("NULL"),
 			col("asked_at", Time, "Mottagen", "Received", Kept).because("accountability, GDPR 5(2)"),
 			col("case_number", Text, "Ärende", "Case", Kept).because("accountability, GDPR 5(2)"),
 			col("declined", Flag, "Ingen spärr ska sparas", "No suppression is to be kept", Kept).because("accountability, GDPR 5(2)"),

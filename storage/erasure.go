@@ -29,9 +29,9 @@ func (s *Store) OpenErasure(ctx context.Context, a rights.Asked) (e rights.Erasu
 		if err := s.keepPeople(ctx, tx); err != nil {
 			return err
 		}
-		var contact int64
-		if err := tx.QueryRowContext(ctx, `select id from contacts where external_id = $1`, a.ExternalID).Scan(&contact); err != nil {
-			return orNotFound(err, "contact %q", a.ExternalID)
+		contact := int64(0)
+		if contact, a.Key, err = s.whom(ctx, tx, a); err != nil {
+			return err
 		}
 		id, err := s.openErasure(ctx, tx, contact, a, s.millis())
 		if err != nil {
@@ -45,7 +45,8 @@ func (s *Store) OpenErasure(ctx context.Context, a rights.Asked) (e rights.Erasu
 	if err != nil {
 		return rights.Erasure{}, fmt.Errorf("write an erasure: %w", err)
 	}
-	line, err := appendLine(nil, journalLine{At: s.millis(), Key: e.Key.String(), Erase: &erased{Case: a.Case, By: a.By, Declined: a.Declined}})
+	line, err := appendLine(nil, journalLine{At: s.millis(), Key: e.Key.String(),
+		Erase: &erased{Case: a.Case, By: a.By, Declined: a.Declined, Address: a.ExternalID == ""}})
 	if err == nil {
 		err = s.journal.append(line)
 	}
@@ -55,15 +56,34 @@ func (s *Store) OpenErasure(ctx context.Context, a rights.Asked) (e rights.Erasu
 	return e, nil
 }
 
+// whom returns the contact who asked, with her key, or no contact and the key of an
+// address that no contact has or had.
+func (s *Store) whom(ctx context.Context, from rowQueryer, a rights.Asked) (contact int64, k audience.Key, err error) {
+	if a.Key.IsZero() {
+		err = from.QueryRowContext(ctx, `select id, contact_k from contacts where external_id = $1`, a.ExternalID).Scan(&contact, &k)
+		return contact, k, orNotFound(err, "contact %q", a.ExternalID)
+	}
+	return 0, a.Key, s.ofNobody(ctx, from, a.Key)
+}
+
+// ofNobody wants no contact to have or to have had a key.
+func (s *Store) ofNobody(ctx context.Context, from rowQueryer, k audience.Key) error {
+	var known bool
+	err := from.QueryRowContext(ctx, `select exists (select 1 from address_keys where k = $1)`, keyArg(k)).Scan(&known)
+	if err == nil && known {
+		err = rights.ErrContact
+	}
+	return err
+}
+
 func (s *Store) openErasure(ctx context.Context, to rowQueryer, contact int64, a rights.Asked, at int64) (id int64, err error) {
-	const text = `insert into erasures (contact, asked_at, asked_by, case_number, declined) values ($1, $2, $3, $4, $5)
-		on conflict (contact) do update set declined = excluded.declined, case_number = excluded.case_number returning id`
-	err = to.QueryRowContext(ctx, text, contact, at, a.By, a.Case, a.Declined).Scan(&id)
+	const text = `insert into erasures (contact, k, asked_at, asked_by, case_number, declined) values (nullif(cast($1 as bigint), 0), $2, $3, $4, $5, $6)
+		on conflict (k) do update set declined = excluded.declined, case_number = excluded.case_number returning id`
+	err = to.QueryRowContext(ctx, text, contact, keyArg(a.Key), at, a.By, a.Case, a.Declined).Scan(&id)
 	return id, err
 }
 
-const erasureColumns = `e.id, e.case_number, e.asked_at, e.asked_by, e.declined, e.done_at, e.messages, c.contact_k
-	from erasures e left join contacts c on c.id = e.contact`
+const erasureColumns = `e.id, e.case_number, e.asked_at, e.asked_by, e.declined, e.done_at, e.messages, e.k from erasures e`
 
 func scanErasure(row interface{ Scan(...any) error }) (e rights.Erasure, err error) {
 	var asked, done int64
@@ -176,12 +196,17 @@ func (p spot) inRun() spot { return spot{key: p.key, run: p.run, channel: p.chan
 
 // find reads whom it is about and where she is.
 func (x *erasing) find(ctx context.Context, id int64) error {
-	const who = `select coalesce(c.id, 0), c.contact_k from erasures e left join contacts c on c.id = e.contact where e.id = $1`
-	if err := x.tx.QueryRowContext(ctx, who, id).Scan(&x.contact, &x.own); err != nil || x.contact == 0 {
-		return err // of somebody who is gone already there is nothing to find
+	const who = `select coalesce(c.id, 0), e.k from erasures e left join contacts c on c.id = e.contact where e.id = $1`
+	err := x.tx.QueryRowContext(ctx, who, id).Scan(&x.contact, &x.own)
+	if err != nil {
+		return err
 	}
-	var err error
-	if x.all, x.alone, x.shared, err = x.s.keysAlone(ctx, x.tx, x.contact); err != nil {
+	if x.contact == 0 {
+		x.all, x.alone, err = x.s.keyAlone(ctx, x.tx, x.own)
+	} else {
+		x.all, x.alone, x.shared, err = x.s.keysAlone(ctx, x.tx, x.contact)
+	}
+	if err != nil {
 		return err
 	}
 	q := x.s.query()
@@ -239,6 +264,16 @@ func (s *Store) keysAlone(ctx context.Context, from queryer, contact int64) (all
 	return all, alone, shared, nil
 }
 
+// keyAlone returns the key of somebody who is no contact. If one has got the address
+// meanwhile, what is held under it is the contact's.
+func (s *Store) keyAlone(ctx context.Context, from rowQueryer, k audience.Key) (all, alone []audience.Key, err error) {
+	err = s.ofNobody(ctx, from, k)
+	if errors.Is(err, rights.ErrContact) {
+		return []audience.Key{k}, nil, nil
+	}
+	return []audience.Key{k}, []audience.Key{k}, err
+}
+
 // isHers is the condition that a row x is a person's: it names her as the contact,
 // or nobody under a key that she alone has or had. Retention leaves rows that name
 // nobody, and what comes in for somebody unknown names nobody from the beginning.
@@ -249,7 +284,7 @@ func (q *query) isHers(x string, contact int64, alone []audience.Key) string {
 
 // erase removes her, and cuts loose from her what has to stay.
 func (x *erasing) erase(ctx context.Context) error {
-	if x.contact == 0 {
+	if x.contact == 0 && len(x.alone) == 0 {
 		return nil
 	}
 	// A wish, and evidence of a message, that arrive now are taken before this or
@@ -282,7 +317,7 @@ func (x *erasing) erase(ctx context.Context) error {
 
 // end says that it is done, and of nobody.
 func (x *erasing) end(ctx context.Context, id int64, e rights.Erasure) error {
-	const done = `update erasures set contact = null, done_at = $1, messages = $2 where id = $3`
+	const done = `update erasures set contact = null, k = null, done_at = $1, messages = $2 where id = $3`
 	if _, err := x.tx.ExecContext(ctx, done, x.s.millis(), len(x.spots), id); err != nil {
 		return err
 	}
@@ -400,20 +435,28 @@ func (x *erasing) dropContact(ctx context.Context) error {
 		statement{`delete from contacts where id = $1`, []any{x.contact}})
 }
 
+// heldUnder is the condition that something is held under a key that was there at
+// an instant. An erasure leaves none of it.
+const heldUnder = `(exists (select 1 from inbound where k = $1 and at <= $2) or exists (select 1 from cases where k = $1 and opened_at <= $2)
+	or exists (select 1 from confirmations where k = $1 and asked_at <= $2) or exists (select 1 from subscriptions where k = $1 and asked_at <= $2))
+	and not exists (select 1 from address_keys where k = $1)`
+
 // eraseAgain opens the erasures of a journal anew for those who are there again:
 // a backup from before has brought them back. Whoever was added after her erasure
 // is there by her own will, or by a file that her suppression binds.
 func (s *Store) eraseAgain(ctx context.Context, lines []journalLine) (n int, err error) {
 	for _, l := range lines {
-		const again = `select c.id from contacts c where c.contact_k = $1 and c.created_at <= $2
-			and not exists (select 1 from erasures e where e.contact = c.id)`
+		again := `select c.id from contacts c where c.contact_k = $1 and c.created_at <= $2 and not exists (select 1 from erasures e where e.k = $1)`
+		if l.Erase.Address {
+			again = `select 0 where ` + heldUnder + ` and not exists (select 1 from erasures e where e.k = $1)`
+		}
 		var contact int64
 		err := s.write.QueryRowContext(ctx, again, keyArg(l.key), l.At).Scan(&contact)
 		if errors.Is(err, sql.ErrNoRows) {
 			continue
 		}
 		if err == nil {
-			_, err = s.openErasure(ctx, s.write, contact, rights.Asked{Case: l.Erase.Case, By: l.Erase.By, Declined: l.Erase.Declined}, l.At)
+			_, err = s.openErasure(ctx, s.write, contact, rights.Asked{Key: l.key, Case: l.Erase.Case, By: l.Erase.By, Declined: l.Erase.Declined}, l.At)
 		}
 		if err != nil {
 			return n, fmt.Errorf("open an erasure again: %w", err)

@@ -27,32 +27,52 @@ func (s *Store) PersonalData(ctx context.Context, externalID string) (rights.Dat
 	if d.Senders, err = s.Senders(ctx); err != nil {
 		return d, fmt.Errorf("read the senders: %w", err)
 	}
+	d.Rows, err = s.personalRows(ctx, d.Contact.ID, func(tx *sql.Tx) (all, alone []audience.Key, err error) {
+		all, alone, _, err = s.keysAlone(ctx, tx, d.Contact.ID)
+		return all, alone, err
+	})
+	return d, err
+}
+
+// DataOfKey implements [rights.Source].
+func (s *Store) DataOfKey(ctx context.Context, k audience.Key) (d rights.Data, err error) {
+	if d.Senders, err = s.Senders(ctx); err != nil {
+		return d, fmt.Errorf("read the senders: %w", err)
+	}
+	d.Rows, err = s.personalRows(ctx, 0, func(tx *sql.Tx) (all, alone []audience.Key, err error) {
+		return []audience.Key{k}, []audience.Key{k}, s.ofNobody(ctx, tx, k)
+	})
+	return d, err
+}
+
+// personalRows reads the rows of a contact, or of nobody, with the keys that find
+// returns in the same snapshot.
+func (s *Store) personalRows(ctx context.Context, contact int64, find func(*sql.Tx) (all, alone []audience.Key, err error)) (map[string][]rights.Row, error) {
 	tx, err := s.read.BeginTx(ctx, &sql.TxOptions{Isolation: s.d.snapshot(), ReadOnly: true})
 	if err != nil {
-		return d, fmt.Errorf("read a person's data: %w", err)
+		return nil, fmt.Errorf("read a person's data: %w", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // it only reads
-	p := &person{s: s, tx: tx, contact: d.Contact.ID, rows: map[string][]rights.Row{}}
-	if p.all, p.alone, _, err = s.keysAlone(ctx, tx, p.contact); err != nil {
-		return d, err
+	p := &person{s: s, tx: tx, contact: contact, rows: map[string][]rights.Row{}}
+	if p.all, p.alone, err = find(tx); err != nil {
+		return nil, err
 	}
 	for _, t := range rights.Register() {
 		if len(t.Columns) == 0 {
 			continue
 		}
 		if err := p.read(ctx, t); err != nil {
-			return d, fmt.Errorf("read what table %s has of a person: %w", t.Name, err)
+			return nil, fmt.Errorf("read what table %s has of a person: %w", t.Name, err)
 		}
 	}
-	d.Rows = p.rows
-	return d, nil
+	return p.rows, nil
 }
 
 // person is somebody whose rows are read.
 type person struct {
 	s          *Store
 	tx         *sql.Tx
-	contact    int64
+	contact    int64 // 0: she is none
 	all, alone []audience.Key
 	rows       map[string][]rights.Row
 }

@@ -40,6 +40,10 @@ func peoplesRights(t *testing.T, e Engine) {
 		{"nothing that comes late brings an erased person back", lateForTheErased},
 		{"whoever declines it is not remembered as suppressed", erasureDeclined},
 		{"an erasure outlasts a restore", erasureRestored},
+		{"of who is no contact all that is held under the key is exported", strangersAreExported},
+		{"of who is no contact all that is held under the key is erased", strangersAreErased},
+		{"who becomes a contact before she is erased stays one", strangersBecomeContacts},
+		{"the erasure of who is no contact outlasts a restore", strangersStayErased},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, openRestored(t, e)) })
 	}

@@ -507,6 +507,7 @@ create table mail_taken (
 create table erasures (
     id          bigint generated always as identity primary key,
     contact     bigint unique,
+    k           bytea unique, -- of the contact, or of the address of who is none; NULL: done
     asked_at    bigint not null,
     asked_by    text    not null,
     case_number text    not null,
