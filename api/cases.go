@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -146,7 +147,7 @@ func (o *operator) openCase(ctx context.Context, f caseFields) (rights.Case, *Pr
 	}
 	detail := string(c.Kind)
 	if wish, asks := c.Wish(by); asks {
-		detail += ", in force for " + c.Key.Short()
+		detail += ", in force"
 		if _, err := o.c.Intake.Record(context.WithoutCancel(ctx), wish); err != nil {
 			o.c.Log.Error("a wish was not recorded", "key", c.Key.Short(), "error", err)
 			return c, newProblem(http.StatusServiceUnavailable, "nothing was acknowledged, and no case was opened; send it again")
@@ -365,7 +366,7 @@ func ending(as rights.CaseState, outcome string) caseChange {
 }
 
 func (o *operator) registerRestriction() {
-	restrict := operation(http.MethodPost, "/v1/people/{id}/restrict", "restrict-person", casesTag, "Restrict what is done with a contact's data",
+	restrict := operation(http.MethodPost, "/v1/people/{id}/restrict", "restrict-person", casesTag, "Restrict what is done with a person's data",
 		"When this answers, nothing is sent to her any more, by any channel and for any purpose, until the restriction is lifted (GDPR 18). "+
 			"Opening a case of kind restriction does the same. The answer is the case.")
 	huma.Register(o.api, restrict, o.restrictPerson)
@@ -374,29 +375,29 @@ func (o *operator) registerRestriction() {
 }
 
 func (o *operator) restrictPerson(ctx context.Context, in *struct {
-	ID   string `path:"id" doc:"External id of the contact"`
+	ID   string `path:"id" doc:"Number of a contact, or a key in hexadecimal"`
 	Body struct {
 		Case int64 `json:"case" doc:"Number of her case, of kind restriction"`
 	}
 }) (*caseAnswer, error) {
-	who, err := o.contactByID(ctx, in.ID)
+	p, err := o.person(ctx, in.ID)
 	if err != nil {
-		return nil, o.failed("contact", err)
+		return nil, o.failed(noPerson, err)
 	}
 	c, err := o.c.Store.Case(ctx, in.Body.Case)
 	if err != nil {
 		return nil, o.caseFailed(err)
 	}
-	c.Key = o.c.Keyer.Key(audience.KindContact, who.ExternalID)
-	wish, _ := c.Wish(visitorOf(ctx).name)
-	if c.Kind != rights.CaseRestriction || c.Contact != who.ExternalID {
-		return nil, newProblem(http.StatusConflict, "this is no case of restriction of this contact")
+	if c.Kind != rights.CaseRestriction || !slices.Contains(p.keys(), c.Key) {
+		return nil, newProblem(http.StatusConflict, "this is no case of restriction of this person")
 	}
+	wish, _ := c.Wish(visitorOf(ctx).name)
+	wish.Entry.Key = p.key
 	if _, err := o.c.Intake.Record(context.WithoutCancel(ctx), wish); err != nil {
 		o.c.Log.Error("a wish was not recorded", "key", c.Key.Short(), "error", err)
 		return nil, newProblem(http.StatusServiceUnavailable, "the restriction was not acknowledged; send it again until it is")
 	}
-	o.audit(ctx, "person.restrict", wish.Entry.Key.Short(), fmt.Sprintf("case %d", c.ID))
+	o.audit(ctx, "person.restrict", p.object(), fmt.Sprintf("case %d", c.ID))
 	return &caseAnswer{o.viewCase(c)}, nil
 }
 

@@ -242,6 +242,7 @@ func TestWishesThatAreRefused(t *testing.T) {
 		`{"choice":"kind"}`:                  "body.topic: is empty: say which kind of message",
 		`{"choice":"email","channel":"sms"}`: "body.channel: is not needed beside choice, which says it",
 		`{"choice":"email","case":"anna@example.com"}`:                "body.case: has an @: it is kept for good, and holds no address",
+		`{"choice":"email","case":"` + personalNumber + `"}`:          "body.case: has what looks like a Swedish personal identity or coordination number: it is kept for good; give the number of the case instead",
 		`{"choice":"email","case":"a\u0007"}`:                         "body.case: has a line break or another control character",
 		`{"choice":"email","topic":"a\u0007"}`:                        "body.topic: is longer than 200 bytes, or has a control character",
 		`{"channel":"sms","cause":"paused"}`:                          "body.until: is empty: a pause needs the moment at which it ends",
@@ -360,12 +361,12 @@ func TestScopeOfCustomerService(t *testing.T) {
 	s, desk := newService(t)
 	may := []string{"GET /docs", "GET /openapi.json", "GET /ops/cases", "GET /ops/cases/{id}", "GET /ops/inbound", "GET /ops/people",
 		"GET /ops/people/{id}", "GET /v1/cases", "GET /v1/cases/{id}", "GET /v1/contacts/{external_id}/export",
-		"GET /v1/contacts/{external_id}/export.html", "GET /v1/inbound", "GET /v1/people/{id}", "GET /{$}", "POST /logout", "POST /ops/cases",
+		"GET /v1/contacts/{external_id}/export.html", "GET /v1/inbound", "GET /v1/people/{id}", "GET /v1/people/{id}/export", "GET /v1/people/{id}/export.html", "GET /{$}", "POST /logout", "POST /ops/cases",
 		"POST /ops/cases/{id}/{action}", "POST /ops/inbound/{id}", "POST /ops/people", "POST /ops/people/{id}/lift", "POST /ops/people/{id}/wishes",
 		"POST /v1/cases", "POST /v1/cases/{id}/answer", "POST /v1/cases/{id}/close", "POST /v1/cases/{id}/extend", "POST /v1/cases/{id}/identity",
 		"POST /v1/cases/{id}/lift-restriction", "POST /v1/cases/{id}/notes", "POST /v1/cases/{id}/refuse", "POST /v1/cases/{id}/route",
 		"POST /v1/contacts/{external_id}/erase", "POST /v1/devices", "POST /v1/inbound/{id}/close", "POST /v1/people/find",
-		"POST /v1/people/{id}/restrict", "POST /v1/people/{id}/wishes", "POST /v1/people/{id}/wishes/lift", "POST /v1/suppressions",
+		"POST /v1/people/{id}/erase", "POST /v1/people/{id}/restrict", "POST /v1/people/{id}/wishes", "POST /v1/people/{id}/wishes/lift", "POST /v1/suppressions",
 		"POST /v1/suppressions/check", "POST /v1/suppressions/lift"}
 	var got []string
 	for _, pattern := range s.closed() {

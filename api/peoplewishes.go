@@ -20,7 +20,7 @@ type personWish struct {
 	Sender  string `json:"sender,omitempty" doc:"Narrows a choice, too"`
 	Cause   string `json:"cause,omitempty" enum:"objected,withdrawn,paused" doc:"Absent: objected, or paused where until is given"`
 	Until   string `json:"until,omitempty" doc:"RFC 3339: when a pause ends"`
-	Case    string `json:"case,omitempty" maxLength:"64" doc:"Number of the case in another system; no address"`
+	Case    string `json:"case,omitempty" maxLength:"64" doc:"Number of the case in another system; no address and no identity number"`
 }
 
 // personLift is a wish that a person takes back.
@@ -30,7 +30,7 @@ type personLift struct {
 	Purpose string `json:"purpose" enum:"*,marketing,profiling,open_tracking,ad_tracking,ad_list_sharing"`
 	Sender  string `json:"sender" minLength:"1"`
 	Cause   string `json:"cause" enum:"objected,unsubscribed,stopped,complained,withdrawn,bounced,invalid,unregistered,push_off,paused"`
-	Case    string `json:"case" minLength:"1" maxLength:"64" doc:"Number of the case in another system; no address"`
+	Case    string `json:"case" minLength:"1" maxLength:"64" doc:"Number of the case in another system; no address and no identity number"`
 }
 
 // wishesAnswer says what stands when a wish is acknowledged.

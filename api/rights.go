@@ -23,7 +23,7 @@ type Rights interface {
 const rightsTag = "People's rights"
 
 // rightsPaths are where all that is held about somebody can be had, and removed.
-var rightsPaths = regexp.MustCompile(`^/v1/contacts/[^/]+/(export|export\.html|erase)$`)
+var rightsPaths = regexp.MustCompile(`^/v1/(contacts|people)/[^/]+/(export|export\.html|erase)$`)
 
 // mayServeRights says which scopes may export and erase: reading lists is not
 // enough for all about one person, and neither is running campaigns.
@@ -51,11 +51,32 @@ func (o *operator) registerRights() {
 			"What is kept is her keyed suppression, so that a later import of her is not sent to, unless she declines it.")
 	erase.DefaultStatus = http.StatusAccepted
 	huma.Register(o.api, erase, o.erasePerson)
+	o.registerRightsOfPeople()
 	huma.Register(o.api, operation(http.MethodGet, "/v1/erasures", "list-erasures", rightsTag, "List erasures",
 		"The newest first, without who was erased. One that is not done waits for the runs that have the person."), o.listErasures)
 }
 
-// exported makes the export of a person and notes who had it made.
+// registerRightsOfPeople offers the same for whoever customer service has found:
+// also for somebody who is no contact, but of whom something is held.
+func (o *operator) registerRightsOfPeople() {
+	const what = "As for a contact. For a key it is what is held under it of somebody who is no contact: what she answered, her cases, her wishes, " +
+		"and newsletters that she asked for. A key that a contact has or had is refused: take the contact."
+	export := operation(http.MethodGet, "/v1/people/{id}/export", "export-found-person", rightsTag, "Export all that is held about a person or a key (JSON)", what)
+	export.Responses = map[string]*huma.Response{"200": {Description: "The export", Content: map[string]*huma.MediaType{"application/json": {}}}}
+	huma.Register(o.api, export, func(ctx context.Context, in *foundPath) (*huma.StreamResponse, error) {
+		return asJSON(o.exportFound(ctx, *in, "json"))
+	})
+	page := operation(http.MethodGet, "/v1/people/{id}/export.html", "export-found-person-page", rightsTag, "Export all that is held about a person or a key (a page to read)", what)
+	page.Responses = map[string]*huma.Response{"200": {Description: "The page", Content: map[string]*huma.MediaType{"text/html": {}}}}
+	huma.Register(o.api, page, func(ctx context.Context, in *foundPath) (*huma.StreamResponse, error) {
+		return asPage(o.exportFound(ctx, *in, "html"))
+	})
+	erase := operation(http.MethodPost, "/v1/people/{id}/erase", "erase-found-person", rightsTag, "Erase a person, or what is held under a key", what)
+	erase.DefaultStatus = http.StatusAccepted
+	huma.Register(o.api, erase, o.eraseFound)
+}
+
+// exported makes the export of a contact and notes who had it made.
 func (o *operator) exported(ctx context.Context, in exportPath, form string) (rights.Export, error) {
 	id, err := contactPath{in.ExternalID}.id()
 	if err != nil {
@@ -69,13 +90,47 @@ func (o *operator) exported(ctx context.Context, in exportPath, form string) (ri
 	return made, nil
 }
 
+// exportFound does the same for whoever an id names, a contact or a bare key.
+func (o *operator) exportFound(ctx context.Context, in foundPath, form string) (made rights.Export, err error) {
+	p, err := o.person(ctx, in.ID)
+	if err != nil {
+		return made, o.failed(noPerson, err)
+	}
+	if p.contact != nil {
+		made, err = o.exporter().Make(ctx, p.contact.ExternalID, in.Language)
+	} else {
+		made, err = o.exporter().MakeOfKey(ctx, p.key, in.Language)
+	}
+	if err != nil {
+		return made, o.rightsFailed(err)
+	}
+	o.audit(ctx, "person.export", p.object(), form)
+	return made, nil
+}
+
+// rightsFailed turns an error about somebody who was found into an answer.
+func (o *operator) rightsFailed(err error) *ProblemDetails {
+	if errors.Is(err, rights.ErrContact) {
+		return newProblem(http.StatusConflict, rights.ErrContact.Error())
+	}
+	return o.failed(noPerson, err)
+}
+
+type foundPath struct {
+	ID       string `path:"id" doc:"Number of a contact, or a key in hexadecimal"`
+	Language string `query:"lang" enum:"sv,en" doc:"Absent: by the person's locale"`
+}
+
 type exportPath struct {
 	ExternalID string `path:"external_id" doc:"The retailer's own name for the contact"`
 	Language   string `query:"lang" enum:"sv,en" doc:"Absent: by the person's locale"`
 }
 
 func (o *operator) exportJSON(ctx context.Context, in *exportPath) (*huma.StreamResponse, error) {
-	made, err := o.exported(ctx, *in, "json")
+	return asJSON(o.exported(ctx, *in, "json"))
+}
+
+func asJSON(made rights.Export, err error) (*huma.StreamResponse, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +147,10 @@ func (o *operator) exportJSON(ctx context.Context, in *exportPath) (*huma.Stream
 const exportPolicy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 func (o *operator) exportHTML(ctx context.Context, in *exportPath) (*huma.StreamResponse, error) {
-	made, err := o.exported(ctx, *in, "html")
+	return asPage(o.exported(ctx, *in, "html"))
+}
+
+func asPage(made rights.Export, err error) (*huma.StreamResponse, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +163,7 @@ func (o *operator) exportHTML(ctx context.Context, in *exportPath) (*huma.Stream
 }
 
 type eraseFields struct {
-	Case    string `json:"case" minLength:"1" maxLength:"100" doc:"Number of the case, such as that of a paper file; no name and no address"`
+	Case    string `json:"case" minLength:"1" maxLength:"100" doc:"Number of the case, such as that of a paper file; no name, no address and no identity number"`
 	Decline bool   `json:"decline_suppression,omitempty" doc:"The person wants no suppression to be kept but what she had said before, and may be sent to when a file brings her again"`
 }
 
@@ -117,7 +175,25 @@ func (o *operator) erasePerson(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	asked := rights.Asked{ExternalID: id, Case: in.Body.Case, By: visitorOf(ctx).name, Declined: in.Body.Decline}
+	return o.erase(ctx, rights.Asked{ExternalID: id}, in.Body)
+}
+
+func (o *operator) eraseFound(ctx context.Context, in *struct {
+	ID   string `path:"id" doc:"Number of a contact, or a key in hexadecimal"`
+	Body eraseFields
+}) (*struct{ Body rights.Erasure }, error) {
+	p, err := o.person(ctx, in.ID)
+	if err != nil {
+		return nil, o.failed(noPerson, err)
+	}
+	if p.contact != nil {
+		return o.erase(ctx, rights.Asked{ExternalID: p.contact.ExternalID}, in.Body)
+	}
+	return o.erase(ctx, rights.Asked{Key: p.key}, in.Body)
+}
+
+func (o *operator) erase(ctx context.Context, asked rights.Asked, f eraseFields) (*struct{ Body rights.Erasure }, error) {
+	asked.Case, asked.By, asked.Declined = f.Case, visitorOf(ctx).name, f.Decline
 	if err := asked.Check(); err != nil {
 		field, rule, _ := strings.Cut(err.Error(), ": ")
 		return nil, invalid(Violation{Field: "body." + field, Rule: rule})
@@ -126,13 +202,14 @@ func (o *operator) erasePerson(ctx context.Context, in *struct {
 	ctx = context.WithoutCancel(ctx)
 	e, err := o.eraser().Ask(ctx, asked)
 	switch {
-	case errors.Is(err, o.c.NotFound):
+	case errors.Is(err, o.c.NotFound) && asked.Key.IsZero():
 		return nil, o.failed("contact with this external id", err)
+	case errors.Is(err, rights.ErrContact):
+		return nil, o.rightsFailed(err)
 	case err != nil:
 		o.c.Log.Error("an erasure was not acknowledged", "error", err)
 		return nil, newProblem(http.StatusServiceUnavailable, "the erasure was not acknowledged; ask for it again until it is")
 	}
-	o.audit(ctx, "person.erase", o.c.Keyer.Key(audience.KindContact, id).Short(), "case "+asked.Case)
 	return &struct{ Body rights.Erasure }{e}, nil
 }
 

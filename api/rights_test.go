@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -21,7 +22,19 @@ func (m *memory) PersonalData(ctx context.Context, id string) (rights.Data, erro
 		Rows: map[string][]rights.Row{"contacts": {{"external_id": id, "email": c.Email, "first_name": c.FirstName}}}}, err
 }
 
+// DataOfKey knows the contacts' own keys and addresses.
+func (m *memory) DataOfKey(ctx context.Context, k audience.Key) (rights.Data, error) {
+	if found, err := m.FindPeople(ctx, []audience.Key{k}); err != nil || len(found) > 0 {
+		return rights.Data{}, errors.Join(err, rights.ErrContact)
+	}
+	return rights.Data{Rows: map[string][]rights.Row{"inbound": {{"words": "När slutar ni?"}}}}, nil
+}
+
 func (m *memory) OpenErasure(ctx context.Context, a rights.Asked) (rights.Erasure, error) {
+	if !a.Key.IsZero() {
+		_, err := m.DataOfKey(ctx, a.Key)
+		return rights.Erasure{ID: 1, Case: a.Case, AskedBy: a.By, Key: a.Key}, err
+	}
 	if _, err := m.Contact(ctx, a.ExternalID); err != nil {
 		return rights.Erasure{}, err
 	}
@@ -31,6 +44,10 @@ func (m *memory) OpenErasure(ctx context.Context, a rights.Asked) (rights.Erasur
 }
 
 func (m *memory) FinishErasure(context.Context, int64) (rights.Erasure, error) {
+	panic("the workers finish erasures")
+}
+
+func (m *memory) OpenErasures(context.Context, int64, int) ([]rights.Erasure, error) {
 	panic("the workers finish erasures")
 }
 
@@ -82,6 +99,46 @@ func TestExport(t *testing.T) {
 	}
 }
 
+// TestRightsOfWhoIsNoContact: of somebody who only answered something is held, too.
+func TestRightsOfWhoIsNoContact(t *testing.T) {
+	s := newSite(t, nil)
+	s.store.contacts["a"] = audience.Contact{ID: 1, ExternalID: "a", Email: "asa@example.com"}
+	bare, hers := s.keyer.Key(audience.KindEmail, "nobody@example.com"), s.keyer.Key(audience.KindEmail, "asa@example.com")
+	for id, person := range map[string]string{"1": "a", bare.String(): bare.String()} {
+		a := s.as(s.admin, http.MethodGet, "/v1/people/"+id+"/export", "")
+		a.want(t, http.StatusOK)
+		if made := decode[rights.Export](t, a); made.Person != person {
+			t.Errorf("%s", a.body)
+		}
+	}
+	page := s.as(s.admin, http.MethodGet, "/v1/people/"+bare.String()+"/export.html?lang=en", "")
+	if page.want(t, http.StatusOK); !strings.Contains(page.body, "När slutar ni?") || !strings.Contains(page.body, `<html lang="en">`) {
+		t.Errorf("%s", page.body)
+	}
+	s.as(s.admin, http.MethodPost, "/v1/people/"+bare.String()+"/erase", `{"case":"7"}`).want(t, http.StatusAccepted)
+	if diff := cmp.Diff([]suppression.Wish{rights.Silence(bare)}, s.store.recorded()); diff != "" {
+		t.Error(diff)
+	}
+	s.as(s.admin, http.MethodPost, "/v1/people/1/erase", `{"case":"7"}`).want(t, http.StatusAccepted)
+	for _, id := range []string{"2", "a"} {
+		s.as(s.admin, http.MethodGet, "/v1/people/"+id+"/export", "").want(t, http.StatusNotFound)
+		s.as(s.admin, http.MethodPost, "/v1/people/"+id+"/erase", `{"case":"7"}`).want(t, http.StatusNotFound)
+	}
+	for _, a := range []answer{s.as(s.admin, http.MethodGet, "/v1/people/"+hers.String()+"/export", ""),
+		s.as(s.admin, http.MethodPost, "/v1/people/"+hers.String()+"/erase", `{"case":"7"}`)} {
+		if a.want(t, http.StatusConflict); !strings.Contains(a.body, "take the contact") {
+			t.Errorf("%s", a.body)
+		}
+	}
+	for _, key := range []string{s.aud, s.marketer} {
+		s.as(key, http.MethodGet, "/v1/people/1/export", "").want(t, http.StatusForbidden)
+		s.as(key, http.MethodPost, "/v1/people/1/erase", `{"case":"7"}`).want(t, http.StatusForbidden)
+	}
+	if audits := strings.Join(s.store.audits, "\n"); strings.Count(audits, "person.export") != 3 || !strings.Contains(audits, bare.Short()) {
+		t.Errorf("%s", audits)
+	}
+}
+
 func TestErase(t *testing.T) {
 	s := newSite(t, nil)
 	s.as(s.admin, http.MethodPut, "/v1/contacts/c1", `{"email":"anna@example.com"}`).want(t, http.StatusOK)
@@ -89,8 +146,12 @@ func TestErase(t *testing.T) {
 		`{}`:                          http.StatusUnprocessableEntity,
 		`{"case":" "}`:                http.StatusUnprocessableEntity,
 		`{"case":"anna@example.com"}`: http.StatusUnprocessableEntity,
+		`{"case":"19121212-1212"}`:    http.StatusUnprocessableEntity,
 	} {
-		s.as(s.admin, http.MethodPost, "/v1/contacts/c1/erase", body).want(t, want)
+		a := s.as(s.admin, http.MethodPost, "/v1/contacts/c1/erase", body)
+		if a.want(t, want); strings.Contains(a.body, personalNumber) {
+			t.Errorf("the answer repeats the number: %s", a.body)
+		}
 	}
 	s.as(s.admin, http.MethodPost, "/v1/contacts/nobody/erase", `{"case":"7"}`).want(t, http.StatusNotFound)
 	a := s.as(s.admin, http.MethodPost, "/v1/contacts/c1/erase", `{"case":"ärende 7","decline_suppression":true}`)

@@ -54,15 +54,7 @@ func isCardNumber(number string) bool {
 }
 
 func isPersonalNumber(run, number string) bool {
-	if !personalNumber.MatchString(run) {
-		return false
-	}
-	number = number[len(number)-10:]
-	month, day := number[2:4], number[4:6]
-	if day >= "61" {
-		day = string(day[0]-6) + day[1:]
-	}
-	return month >= "01" && month <= "12" && day >= "01" && day <= "31" && luhn(number)
+	return personalNumber.MatchString(run) && isIdentityNumber(number[len(number)-10:])
 }
 
 // luhn checks the last digit of a number (ISO/IEC 7812-1, annex B).

@@ -316,7 +316,7 @@ func freeText(field, text string, needed bool, most int) error {
 		return Broken{field, fmt.Sprintf("is longer than %d bytes", most)}
 	case strings.ContainsFunc(text, control):
 		return Broken{field, "has a control character"}
-	case HasIdentityNumber(text):
+	case audience.HasIdentityNumber(text):
 		return Broken{field, "has what looks like a Swedish personal identity or coordination number: " +
 			"this register keeps none; leave it out, and give the number of the paper case instead"}
 	}
@@ -336,6 +336,8 @@ func (c Case) Lift(informed, now time.Time) error {
 	switch {
 	case c.Kind != CaseRestriction:
 		return Broken{"case", "is no restriction"}
+	case c.Key.IsZero():
+		return Broken{"case", "names nobody any more: open a case of restriction for her, and lift that"}
 	case informed.IsZero():
 		return Broken{"informed_at", "is missing: the person must be informed before the restriction is lifted (GDPR 18(3)); inform her, and say when"}
 	case informed.After(now):

@@ -14,9 +14,10 @@ import (
 
 // Asked is a request to be erased (GDPR 17).
 type Asked struct {
-	ExternalID string
-	Case       string // number of the case; no name and no address
-	By         string // who of the staff took it
+	ExternalID string       // of the contact
+	Key        audience.Key // of the address of somebody who is none; zero: a contact
+	Case       string       // number of the case; no name, no address and no identity number
+	By         string       // who of the staff took it
 	// Declined: she wants no suppression to be kept for having been erased, and may be
 	// sent to when a file brings her again. What she had objected to stays.
 	Declined bool
@@ -31,6 +32,8 @@ func (a Asked) Check() error {
 		return fmt.Errorf("case: is longer than %d bytes", maxCase)
 	case strings.ContainsAny(a.Case, "@\r\n"):
 		return errors.New("case: is a number or a name of a case; it outlives the erasure, so no address may be in it")
+	case audience.HasIdentityNumber(a.Case):
+		return errors.New("case: has what looks like a Swedish personal identity or coordination number; it outlives the erasure: give the number of the case instead")
 	}
 	return nil
 }
@@ -49,7 +52,7 @@ type Erasure struct {
 	// Waits are the campaigns whose run has the person and has not ended.
 	Waits []string `json:"waits_for,omitempty" doc:"Campaigns whose run has the person and has not ended: resume or cancel them"`
 
-	Key audience.Key `json:"-"` // of kind contact; zero once it is done
+	Key audience.Key `json:"-"` // of kind contact, or of the address of who is none; zero once it is done
 }
 
 // Done reports whether nothing of the person is left.
@@ -60,8 +63,9 @@ var ErrSpeaks = errors.New("the person is not suppressed yet")
 
 // Erasures keeps requests and carries them out.
 type Erasures interface {
-	// OpenErasure returns when the request is durable, here and in the journal. Asked
-	// again before it is done, it is the same one, and the last word on Declined holds.
+	// OpenErasure returns when the request is durable, here and in the journal, with
+	// a line in the audit log. Asked again before it is done, it is the same one, and
+	// the last word on Declined holds. A key that is a contact's is [ErrContact].
 	OpenErasure(ctx context.Context, a Asked) (Erasure, error)
 	// FinishErasure erases the person if no run that has not ended has her, and else
 	// returns what it waits for. It is [ErrSpeaks] when one of her keys lacks the
@@ -70,6 +74,9 @@ type Erasures interface {
 	// ErasureList returns up to limit requests, the newest first; open are only those
 	// that are not done.
 	ErasureList(ctx context.Context, open bool, limit int) ([]Erasure, error)
+	// OpenErasures returns up to limit requests that are not done with an id above
+	// after, the oldest first.
+	OpenErasures(ctx context.Context, after int64, limit int) ([]Erasure, error)
 }
 
 // Recorder takes wishes; it returns when nothing can be started any more that
@@ -80,8 +87,8 @@ type Recorder interface {
 
 // Silence is the wish that goes before an erasure and outlasts it: nothing, by no
 // channel, for no purpose, for every key that the person has or had.
-func Silence(contact audience.Key) suppression.Wish {
-	return suppression.Wish{Person: true, Entry: suppression.Entry{Key: contact, Channel: suppression.Any, Topic: suppression.Any, Purpose: suppression.Any,
+func Silence(k audience.Key) suppression.Wish {
+	return suppression.Wish{Person: true, Entry: suppression.Entry{Key: k, Channel: suppression.Any, Topic: suppression.Any, Purpose: suppression.Any,
 		Sender: suppression.Any, Cause: suppression.Erased, Active: true, Source: "operator", Evidence: "asked to be erased"}}
 }
 
@@ -131,7 +138,7 @@ func (e *Eraser) Finish(ctx context.Context, asked Erasure) (Erasure, error) {
 
 const (
 	eraseEvery = 15 * time.Second
-	eraseMost  = 100 // requests a round
+	eraseMost  = 100 // requests read at a time
 )
 
 // Run finishes what can be finished, until ctx ends.
@@ -155,12 +162,23 @@ func timer(ctx context.Context, d time.Duration) {
 	}
 }
 
-// round finishes each request by itself: one that fails holds up no other.
+// round tries every request, the oldest first: however many wait for their runs,
+// none is out of sight.
 func (e *Eraser) round(ctx context.Context) {
-	open, err := e.Store.ErasureList(ctx, true, eraseMost)
-	if err != nil && ctx.Err() == nil {
-		e.Log.Warn("erasures could not be read and will be tried again", "error", err)
+	for after, more := int64(0), true; more; {
+		open, err := e.Store.OpenErasures(ctx, after, eraseMost)
+		if err != nil && ctx.Err() == nil {
+			e.Log.Warn("erasures could not be read and will be tried again", "error", err)
+		}
+		e.finishAll(ctx, open)
+		if more = len(open) == eraseMost && ctx.Err() == nil; more {
+			after = open[len(open)-1].ID
+		}
 	}
+}
+
+// finishAll finishes each request by itself: one that fails holds up no other.
+func (e *Eraser) finishAll(ctx context.Context, open []Erasure) {
 	for _, asked := range open {
 		now, err := e.Finish(ctx, asked)
 		switch {

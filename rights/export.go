@@ -3,6 +3,7 @@ package rights
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -27,10 +28,15 @@ type Data struct {
 	Rows           map[string][]Row // by table
 }
 
-// Source reads what is held about a person by her external id.
+// Source reads what is held about a person: by her external id, or by the key of an
+// address that no contact has or had, and else [ErrContact].
 type Source interface {
 	PersonalData(ctx context.Context, externalID string) (Data, error)
+	DataOfKey(ctx context.Context, k audience.Key) (Data, error)
 }
+
+// ErrContact says that the key of somebody who was taken for no contact is one's.
+var ErrContact = errors.New("a contact has or had this address; take the contact instead")
 
 // About is what an export says besides the data (GDPR 15(1)), as it is configured.
 type About struct {
@@ -59,7 +65,7 @@ const exportFormat = "utskick-person-1"
 type Export struct {
 	Format         string           `json:"format"`
 	MadeAt         time.Time        `json:"made_at"`
-	Person         string           `json:"person"`   // external id
+	Person         string           `json:"person"`   // external id; of who is no contact the key
 	Language       string           `json:"language"` // of the HTML
 	Controllers    []Controller     `json:"controllers"`
 	Recipients     []Recipient      `json:"recipients"`
@@ -107,13 +113,27 @@ func (x *Exporter) Make(ctx context.Context, externalID, language string) (Expor
 	if err != nil {
 		return Export{}, fmt.Errorf("make an access export: %w", err)
 	}
+	return x.export(d, d.Contact.ExternalID, language), nil
+}
+
+// MakeOfKey makes the export of somebody who is no contact, of what is held under
+// the key of her address. It may be nothing.
+func (x *Exporter) MakeOfKey(ctx context.Context, k audience.Key, language string) (Export, error) {
+	d, err := x.Source.DataOfKey(ctx, k)
+	if err != nil {
+		return Export{}, fmt.Errorf("make an access export: %w", err)
+	}
+	return x.export(d, k.String(), language), nil
+}
+
+func (x *Exporter) export(d Data, person, language string) Export {
 	if language != Swedish && language != English {
 		language = English
 		if d.Contact.Locale == "" || strings.HasPrefix(d.Contact.Locale, Swedish) {
 			language = Swedish
 		}
 	}
-	e := Export{Format: exportFormat, MadeAt: x.Now().UTC(), Person: d.Contact.ExternalID, Language: language, Recipients: x.About.Recipients,
+	e := Export{Format: exportFormat, MadeAt: x.Now().UTC(), Person: person, Language: language, Recipients: x.About.Recipients,
 		Retention: retention(x.About.Retention), Complaint: complaint(x.About.Authority), Elsewhere: elsewhere, Data: d.Rows, Labels: map[string]Names{},
 		Controllers: controllers(d.Senders), Communications: []Communication{}}
 	for _, c := range d.Communications {
@@ -129,7 +149,7 @@ func (x *Exporter) Make(ctx context.Context, externalID, language string) (Expor
 		}
 		e.Labels[t.Name] = n
 	}
-	return e, nil
+	return e
 }
 
 func controllers(senders []templates.Sender) []Controller {

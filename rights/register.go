@@ -60,7 +60,8 @@ type Found string
 const (
 	ByContact Found = "contact" // a column has the contact's number
 	ByKey     Found = "key"     // a column has one of her keys
-	// ByPlace finds the rows of messages: group and key, with her as the contact.
+	// ByPlace finds the rows of messages: group and key, with her as the contact, or
+	// with nobody and a key that nobody else has or had.
 	ByPlace Found = "place"
 	// ByKeyOrContact finds what came in: with her as the contact, or with nobody and
 	// a key that nobody else has or had.

@@ -37,7 +37,7 @@ func Rules(days map[RuleName]int) []Rule {
 		{Name: KeepEvents, Least: 60, Says: "opens, clicks and what providers told: tied to no person any more. They are still counted, each person once"},
 		{Name: KeepCommunications, Least: 30, Says: "who was sent what in a run that ended: tied to no contact any more, and to no message id. The outcomes are still counted"},
 		{Name: KeepReplies, Least: 30, Says: "answers that were dealt with: tied to no person any more. Those that nobody has read are kept"},
-		{Name: KeepCases, Least: YearDays, Says: "cases that ended: without person, notes and outcome. They are still counted"},
+		{Name: KeepCases, Least: YearDays, Says: "cases that ended: without person, notes and outcome. They are still counted. Those of a restriction in force are kept"},
 		{Name: KeepAudit, Least: YearDays, Says: "rows of the audit log: deleted"},
 		{Name: KeepConsents, Least: 30, Says: "consents as they were before they were withdrawn: deleted"},
 		{Name: KeepEvidence, Least: 30, Says: "how each change of a wish is known: deleted. The change itself, and the evidence of a wish as it stands, are kept"},

@@ -61,10 +61,11 @@ var people = []Table{
 		},
 	},
 	{
-		Name: "erasures", Title: Label{"Begäran om radering", "Requests for erasure"}, Found: ByContact, By: "contact", Order: "id",
+		Name: "erasures", Title: Label{"Begäran om radering", "Requests for erasure"}, Found: ByKeyOrContact, By: "k", Order: "id",
 		Columns: []Column{
 			col("id", Number, "Nummer", "Number", Kept).because("that somebody was erased, and when, without who"),
 			col("contact", Number, "Vårt interna nummer för dig", "Our internal number for you", Loosened).because("NULL"),
+			col("k", Key, "Nyckel för kundnumret eller adressen", "Key of the customer number or the address", Loosened).because("NULL"),
 			col("asked_at", Time, "Mottagen", "Received", Kept).because("accountability, GDPR 5(2)"),
 			col("case_number", Text, "Ärende", "Case", Kept).because("accountability, GDPR 5(2)"),
 			col("declined", Flag, "Ingen spärr ska sparas", "No suppression is to be kept", Kept).because("accountability, GDPR 5(2)"),
@@ -185,7 +186,7 @@ const wishKept = "it is what keeps an import of the same person from being sent 
 // messages is what was sent to them and what came of it.
 var messages = []Table{
 	{
-		Name: "members", Title: Label{"Meddelanden till dig", "Messages to you"}, Found: ByPlace, By: "contact", Order: "grp",
+		Name: "members", Title: Label{"Meddelanden till dig", "Messages to you"}, Found: ByPlace, By: "k", Order: "grp",
 		Columns: []Column{
 			col("grp", Number, "Meddelandegrupp", "Group of messages", Loosened).because("a group of its own for the erased of each run"),
 			col("k", Key, "Nyckel för adressen", "Key of the address", Loosened).because("a random key"),
@@ -222,7 +223,7 @@ var messages = []Table{
 		Name: "events", Title: Label{"Vad som hände med meddelandena", "What happened to the messages"}, Found: ByKeyOrContact, By: "k", Order: "at",
 		Columns: []Column{
 			col("day", Number, "Dag (sedan 1970)", "Day (since 1970)", Kept).because(eventKept),
-			col("dedupe", Text, "Kännetecken för händelsen", "Mark of the event", Kept).because("the same event, told again, must not count twice"),
+			col("dedupe", Text, "Kännetecken för händelsen", "Mark of the event", Loosened).because("a random one: your link, or the provider, would give the old one again"),
 			col("at", Time, "När", "When", Kept).because(eventKept),
 			col("type", Text, "Vad", "What", Kept).because(eventKept),
 			col("run", Number, "Utskick", "Run of a campaign", Kept).because(eventKept),

@@ -80,8 +80,17 @@ func (s *Store) RevokeKey(ctx context.Context, name string) error {
 
 // Audit records who changed what. Neither object nor detail holds an address.
 func (s *Store) Audit(ctx context.Context, actor, action, object, detail string) error {
+	return s.noteAudit(ctx, s.write, actor, action, object, detail)
+}
+
+// execer is a database or a transaction on it.
+type execer interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
+func (s *Store) noteAudit(ctx context.Context, to execer, actor, action, object, detail string) error {
 	const text = `insert into audit (at, actor, action, object, detail) values ($1, $2, $3, $4, $5)`
-	if _, err := s.write.ExecContext(ctx, text, s.millis(), actor, action, object, detail); err != nil {
+	if _, err := to.ExecContext(ctx, text, s.millis(), actor, action, object, detail); err != nil {
 		return fmt.Errorf("write the audit log: %w", err)
 	}
 	return nil

@@ -24,13 +24,23 @@ func scanCase(row interface{ Scan(...any) error }) (c rights.Case, err error) {
 	return c, err
 }
 
-// OpenCase implements [rights.Cases].
+// OpenCase implements [rights.Cases]. Of a contact who has been erased meanwhile it
+// is ErrNotFound: nothing may be written of her by the name that she had.
 func (s *Store) OpenCase(ctx context.Context, c rights.Case) (rights.Case, error) {
 	const text = `insert into cases (kind, way, received_at, due_on, state, route, opened_at, opened_by, contact, k, external)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, (select id from contacts where external_id = $9), $10, $11) returning id`
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) returning id`
 	err := s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if err := s.keepPeople(ctx, tx); err != nil {
+			return err
+		}
+		var contact sql.NullInt64
+		if c.Contact != "" {
+			if err := tx.QueryRowContext(ctx, `select id from contacts where external_id = $1`, c.Contact).Scan(&contact); err != nil {
+				return orNotFound(err, "contact of a case")
+			}
+		}
 		err := tx.QueryRowContext(ctx, text, string(c.Kind), string(c.Way), millisOf(c.Received), millisOf(c.Due), string(c.State), string(c.Route),
-			millisOf(c.Opened), c.OpenedBy, c.Contact, keyArg(c.Key), c.External).Scan(&c.ID)
+			millisOf(c.Opened), c.OpenedBy, contact, keyArg(c.Key), c.External).Scan(&c.ID)
 		if err != nil {
 			return err
 		}

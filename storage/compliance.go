@@ -79,7 +79,11 @@ func (s *Store) caseFacts(ctx context.Context, f *rights.Facts) error {
 		coalesce(sum(case when ended_at = 0 and due_on < $1 then 1 else 0 end), 0),
 		coalesce(sum(case when ended_at >= $2 then 1 else 0 end), 0),
 		coalesce(sum(case when ended_at >= $2 and ended_at < due_on + $3 then 1 else 0 end), 0) from cases`
-	return s.read.QueryRowContext(ctx, text, millisOf(rights.DayOf(s.now())), s.yearAgo(), int64(millisADay)).Scan(&f.Open, &f.Overdue, &f.Ended, &f.InTime)
+	err := s.read.QueryRowContext(ctx, text, millisOf(rights.DayOf(s.now())), s.yearAgo(), int64(millisADay)).Scan(&f.Open, &f.Overdue, &f.Ended, &f.InTime)
+	if err != nil {
+		return err
+	}
+	return s.read.QueryRowContext(ctx, `select count(*) from erasures where done_at >= $1`, s.yearAgo()).Scan(&f.Erasures)
 }
 
 func (s *Store) yearAgo() int64 { return s.millis() - rights.YearDays*millisADay }
@@ -96,7 +100,6 @@ func (s *Store) logFacts(ctx context.Context, f *rights.Facts) error {
 		to      *int64
 	}{
 		{rights.ExportActions, "count(*)", s.yearAgo(), &f.Exports},
-		{rights.ErasureActions, "count(*)", s.yearAgo(), &f.Erasures},
 		{rights.ImportActions, "coalesce(max(at), 0)", 0, &imported},
 	} {
 		q := s.query()

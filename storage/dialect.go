@@ -74,6 +74,15 @@ func (d dialect) lookUp(u, table, alias, condition string) string {
 	return fmt.Sprintf("%s cross join lateral (select y.* from %s y where %s offset 0) %s", u, table, fmt.Sprintf(condition, "y"), alias)
 }
 
+// randomText is 32 random digits, others in every row: on Postgres from a UUID of
+// version 4, of which 122 bits are random (RFC 9562, 5.4).
+func (d dialect) randomText() string {
+	if d.embedded() {
+		return "lower(hex(randomblob(16)))"
+	}
+	return "replace(cast(gen_random_uuid() as text), '-', '')"
+}
+
 // within is the condition that a text has another in it, both expressions.
 func (d dialect) within(text, part string) string {
 	if d.embedded() {

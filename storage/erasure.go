@@ -22,21 +22,31 @@ func (s *Store) keepPeople(ctx context.Context, tx *sql.Tx) error {
 	return s.lockAdvisory(ctx, tx, "pg_advisory_xact_lock_shared", peopleLock)
 }
 
-// OpenErasure implements [rights.Erasures].
-func (s *Store) OpenErasure(ctx context.Context, a rights.Asked) (rights.Erasure, error) {
-	c, err := s.Contact(ctx, a.ExternalID)
-	if err != nil {
-		return rights.Erasure{}, err
-	}
-	id, err := s.openErasure(ctx, c.ID, a, s.millis())
+// OpenErasure implements [rights.Erasures]. The line of the audit log names her, so
+// it is written with the request: whoever finishes it finds the line, too.
+func (s *Store) OpenErasure(ctx context.Context, a rights.Asked) (e rights.Erasure, err error) {
+	err = s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if err := s.keepPeople(ctx, tx); err != nil {
+			return err
+		}
+		contact := int64(0)
+		if contact, a.Key, err = s.whom(ctx, tx, a); err != nil {
+			return err
+		}
+		id, err := s.openErasure(ctx, tx, contact, a, s.millis())
+		if err != nil {
+			return err
+		}
+		if e, err = s.erasure(ctx, tx, id); err != nil {
+			return err
+		}
+		return s.noteAudit(ctx, tx, a.By, "person.erase", e.Key.Short(), "case "+a.Case)
+	})
 	if err != nil {
 		return rights.Erasure{}, fmt.Errorf("write an erasure: %w", err)
 	}
-	e, err := s.erasure(ctx, s.write, id)
-	if err != nil {
-		return e, err
-	}
-	line, err := appendLine(nil, journalLine{At: s.millis(), Key: e.Key.String(), Erase: &erased{Case: a.Case, By: a.By, Declined: a.Declined}})
+	line, err := appendLine(nil, journalLine{At: s.millis(), Key: e.Key.String(),
+		Erase: &erased{Case: a.Case, By: a.By, Declined: a.Declined, Address: a.ExternalID == ""}})
 	if err == nil {
 		err = s.journal.append(line)
 	}
@@ -46,15 +56,34 @@ func (s *Store) OpenErasure(ctx context.Context, a rights.Asked) (rights.Erasure
 	return e, nil
 }
 
-func (s *Store) openErasure(ctx context.Context, contact int64, a rights.Asked, at int64) (id int64, err error) {
-	const text = `insert into erasures (contact, asked_at, asked_by, case_number, declined) values ($1, $2, $3, $4, $5)
-		on conflict (contact) do update set declined = excluded.declined, case_number = excluded.case_number returning id`
-	err = s.write.QueryRowContext(ctx, text, contact, at, a.By, a.Case, a.Declined).Scan(&id)
+// whom returns the contact who asked, with her key, or no contact and the key of an
+// address that no contact has or had.
+func (s *Store) whom(ctx context.Context, from rowQueryer, a rights.Asked) (contact int64, k audience.Key, err error) {
+	if a.Key.IsZero() {
+		err = from.QueryRowContext(ctx, `select id, contact_k from contacts where external_id = $1`, a.ExternalID).Scan(&contact, &k)
+		return contact, k, orNotFound(err, "contact %q", a.ExternalID)
+	}
+	return 0, a.Key, s.ofNobody(ctx, from, a.Key)
+}
+
+// ofNobody wants no contact to have or to have had a key.
+func (s *Store) ofNobody(ctx context.Context, from rowQueryer, k audience.Key) error {
+	var known bool
+	err := from.QueryRowContext(ctx, `select exists (select 1 from address_keys where k = $1)`, keyArg(k)).Scan(&known)
+	if err == nil && known {
+		err = rights.ErrContact
+	}
+	return err
+}
+
+func (s *Store) openErasure(ctx context.Context, to rowQueryer, contact int64, a rights.Asked, at int64) (id int64, err error) {
+	const text = `insert into erasures (contact, k, asked_at, asked_by, case_number, declined) values (nullif(cast($1 as bigint), 0), $2, $3, $4, $5, $6)
+		on conflict (k) do update set declined = excluded.declined, case_number = excluded.case_number returning id`
+	err = to.QueryRowContext(ctx, text, contact, keyArg(a.Key), at, a.By, a.Case, a.Declined).Scan(&id)
 	return id, err
 }
 
-const erasureColumns = `e.id, e.case_number, e.asked_at, e.asked_by, e.declined, e.done_at, e.messages, c.contact_k
-	from erasures e left join contacts c on c.id = e.contact`
+const erasureColumns = `e.id, e.case_number, e.asked_at, e.asked_by, e.declined, e.done_at, e.messages, e.k from erasures e`
 
 func scanErasure(row interface{ Scan(...any) error }) (e rights.Erasure, err error) {
 	var asked, done int64
@@ -75,12 +104,20 @@ func (s *Store) erasure(ctx context.Context, from rowQueryer, id int64) (rights.
 
 // ErasureList implements [rights.Erasures].
 func (s *Store) ErasureList(ctx context.Context, open bool, limit int) ([]rights.Erasure, error) {
-	list := []rights.Erasure{}
-	text := `select ` + erasureColumns + ` order by e.id desc limit $1`
 	if open {
-		text = `select ` + erasureColumns + ` where e.done_at = 0 order by e.id desc limit $1`
+		return s.erasures(ctx, `where e.done_at = 0 order by e.id desc limit $1`, limit)
 	}
-	err := each(ctx, s.read, text, []any{limit}, func(rows *sql.Rows) error {
+	return s.erasures(ctx, `order by e.id desc limit $1`, limit)
+}
+
+// OpenErasures implements [rights.Erasures].
+func (s *Store) OpenErasures(ctx context.Context, after int64, limit int) ([]rights.Erasure, error) {
+	return s.erasures(ctx, `where e.done_at = 0 and e.id > $1 order by e.id limit $2`, after, limit)
+}
+
+func (s *Store) erasures(ctx context.Context, which string, args ...any) ([]rights.Erasure, error) {
+	list := []rights.Erasure{}
+	err := each(ctx, s.read, `select `+erasureColumns+` `+which, args, func(rows *sql.Rows) error {
 		e, err := scanErasure(rows)
 		list = append(list, e)
 		return err
@@ -159,18 +196,23 @@ func (p spot) inRun() spot { return spot{key: p.key, run: p.run, channel: p.chan
 
 // find reads whom it is about and where she is.
 func (x *erasing) find(ctx context.Context, id int64) error {
-	const who = `select coalesce(c.id, 0), c.contact_k from erasures e left join contacts c on c.id = e.contact where e.id = $1`
-	if err := x.tx.QueryRowContext(ctx, who, id).Scan(&x.contact, &x.own); err != nil || x.contact == 0 {
-		return err // of somebody who is gone already there is nothing to find
+	const who = `select coalesce(c.id, 0), e.k from erasures e left join contacts c on c.id = e.contact where e.id = $1`
+	err := x.tx.QueryRowContext(ctx, who, id).Scan(&x.contact, &x.own)
+	if err != nil {
+		return err
 	}
-	var err error
-	if x.all, x.alone, x.shared, err = x.s.keysAlone(ctx, x.tx, x.contact); err != nil {
+	if x.contact == 0 {
+		x.all, x.alone, err = x.s.keyAlone(ctx, x.tx, x.own)
+	} else {
+		x.all, x.alone, x.shared, err = x.s.keysAlone(ctx, x.tx, x.contact)
+	}
+	if err != nil {
 		return err
 	}
 	q := x.s.query()
 	text := fmt.Sprintf(`select m.grp, m.k, r.id, g.channel, r.state, camp.name from %s join groups g on true
-		join members m on m.grp = g.id and m.k = u.k and m.contact = %s join runs r on r.id = g.run join campaigns camp on camp.id = r.campaign
-		order by m.grp, m.k`, q.table("u", keys("k", x.all)), q.arg(x.contact))
+		join members m on m.grp = g.id and m.k = u.k and %s join runs r on r.id = g.run join campaigns camp on camp.id = r.campaign
+		order by m.grp, m.k`, q.table("u", keys("k", x.all)), q.isHers("m", x.contact, x.alone))
 	err = each(ctx, x.tx, text, q.args, func(rows *sql.Rows) error {
 		var p spot
 		var state dispatcher.RunState
@@ -222,12 +264,34 @@ func (s *Store) keysAlone(ctx context.Context, from queryer, contact int64) (all
 	return all, alone, shared, nil
 }
 
+// keyAlone returns the key of somebody who is no contact. If one has got the address
+// meanwhile, what is held under it is the contact's.
+func (s *Store) keyAlone(ctx context.Context, from rowQueryer, k audience.Key) (all, alone []audience.Key, err error) {
+	err = s.ofNobody(ctx, from, k)
+	if errors.Is(err, rights.ErrContact) {
+		return []audience.Key{k}, nil, nil
+	}
+	return []audience.Key{k}, []audience.Key{k}, err
+}
+
+// isHers is the condition that a row x is a person's: it names her as the contact,
+// or nobody under a key that she alone has or had. Retention leaves rows that name
+// nobody, and what comes in for somebody unknown names nobody from the beginning.
+func (q *query) isHers(x string, contact int64, alone []audience.Key) string {
+	return fmt.Sprintf(`(%[1]s.contact = %[2]s or coalesce(%[1]s.contact, 0) = 0 and %[1]s.k in (select own.k from %[3]s))`,
+		x, q.arg(contact), q.table("own", keys("k", alone)))
+}
+
 // erase removes her, and cuts loose from her what has to stay.
 func (x *erasing) erase(ctx context.Context) error {
-	if x.contact == 0 {
+	if x.contact == 0 && len(x.alone) == 0 {
 		return nil
 	}
-	// Evidence of a message that arrives now is taken before this or after it.
+	// A wish, and evidence of a message, that arrive now are taken before this or
+	// after it.
+	if _, err := x.s.raiseHead(ctx, x.tx, 0); err != nil {
+		return err
+	}
 	if err := x.s.lockDoubt(ctx, x.tx); err != nil {
 		return err
 	}
@@ -253,13 +317,11 @@ func (x *erasing) erase(ctx context.Context) error {
 
 // end says that it is done, and of nobody.
 func (x *erasing) end(ctx context.Context, id int64, e rights.Erasure) error {
-	const done = `update erasures set contact = null, done_at = $1, messages = $2 where id = $3`
+	const done = `update erasures set contact = null, k = null, done_at = $1, messages = $2 where id = $3`
 	if _, err := x.tx.ExecContext(ctx, done, x.s.millis(), len(x.spots), id); err != nil {
 		return err
 	}
-	const note = `insert into audit (at, actor, action, object, detail) values ($1, $2, 'person.erased', $3, $4)`
-	_, err := x.tx.ExecContext(ctx, note, x.s.millis(), e.AskedBy, fmt.Sprintf("erasure %d", id), "case "+e.Case)
-	return err
+	return x.s.noteAudit(ctx, x.tx, e.AskedBy, "person.erased", fmt.Sprintf("erasure %d", id), "case "+e.Case)
 }
 
 // run executes statements with arguments of their own.
@@ -314,8 +376,7 @@ func (x *erasing) dropConsents(ctx context.Context) error {
 // scrubAnswers leaves of her answers that there were some.
 func (x *erasing) scrubAnswers(ctx context.Context) error {
 	q := x.s.query()
-	text := fmt.Sprintf(`select i.id from inbound i where i.contact = %s or (i.contact is null and i.k in (select u.k from %s))`,
-		q.arg(x.contact), q.table("u", keys("k", x.alone)))
+	text := `select i.id from inbound i where ` + q.isHers("i", x.contact, x.alone)
 	var ids []int64
 	err := each(ctx, x.tx, text, q.args, func(rows *sql.Rows) error {
 		var id int64
@@ -337,10 +398,11 @@ func (x *erasing) scrubAnswers(ctx context.Context) error {
 }
 
 // scrubCases leaves of her cases that there were some, and whether they were dealt
-// with in time.
+// with in time. Each is changed first: whoever is writing a note holds it, and the
+// note is there when the notes are deleted.
 func (x *erasing) scrubCases(ctx context.Context) error {
 	q := x.s.query()
-	text := fmt.Sprintf(`select c.id from cases c where c.contact = %s or (c.contact is null and c.k in (select u.k from %s))`, q.arg(x.contact), q.table("u", keys("k", x.alone)))
+	text := `select c.id from cases c where ` + q.isHers("c", x.contact, x.alone)
 	var ids []int64
 	err := each(ctx, x.tx, text, q.args, func(rows *sql.Rows) error {
 		var id int64
@@ -350,8 +412,8 @@ func (x *erasing) scrubCases(ctx context.Context) error {
 	})
 	for _, id := range ids {
 		if err == nil {
-			err = x.run(ctx, statement{`delete from case_notes where case_id = $1`, []any{id}},
-				statement{`update cases set contact = null, k = null, external = '', outcome = '', extended_reason = '' where id = $1`, []any{id}})
+			err = x.run(ctx, statement{`update cases set contact = null, k = null, external = '', outcome = '', extended_reason = '' where id = $1`, []any{id}},
+				statement{`delete from case_notes where case_id = $1`, []any{id}})
 		}
 	}
 	return err
@@ -373,20 +435,28 @@ func (x *erasing) dropContact(ctx context.Context) error {
 		statement{`delete from contacts where id = $1`, []any{x.contact}})
 }
 
+// heldUnder is the condition that something is held under a key that was there at
+// an instant. An erasure leaves none of it.
+const heldUnder = `(exists (select 1 from inbound where k = $1 and at <= $2) or exists (select 1 from cases where k = $1 and opened_at <= $2)
+	or exists (select 1 from confirmations where k = $1 and asked_at <= $2) or exists (select 1 from subscriptions where k = $1 and asked_at <= $2))
+	and not exists (select 1 from address_keys where k = $1)`
+
 // eraseAgain opens the erasures of a journal anew for those who are there again:
 // a backup from before has brought them back. Whoever was added after her erasure
 // is there by her own will, or by a file that her suppression binds.
 func (s *Store) eraseAgain(ctx context.Context, lines []journalLine) (n int, err error) {
 	for _, l := range lines {
-		const again = `select c.id from contacts c where c.contact_k = $1 and c.created_at <= $2
-			and not exists (select 1 from erasures e where e.contact = c.id)`
+		again := `select c.id from contacts c where c.contact_k = $1 and c.created_at <= $2 and not exists (select 1 from erasures e where e.k = $1)`
+		if l.Erase.Address {
+			again = `select 0 where ` + heldUnder + ` and not exists (select 1 from erasures e where e.k = $1)`
+		}
 		var contact int64
 		err := s.write.QueryRowContext(ctx, again, keyArg(l.key), l.At).Scan(&contact)
 		if errors.Is(err, sql.ErrNoRows) {
 			continue
 		}
 		if err == nil {
-			_, err = s.openErasure(ctx, contact, rights.Asked{Case: l.Erase.Case, By: l.Erase.By, Declined: l.Erase.Declined}, l.At)
+			_, err = s.openErasure(ctx, s.write, contact, rights.Asked{Key: l.key, Case: l.Erase.Case, By: l.Erase.By, Declined: l.Erase.Declined}, l.At)
 		}
 		if err != nil {
 			return n, fmt.Errorf("open an erasure again: %w", err)

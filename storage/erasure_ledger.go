@@ -79,12 +79,12 @@ func (x *erasing) grave(ctx context.Context, p spot) (id int64, err error) {
 }
 
 // cutEvents gives her events the key of her message, or a random one where that
-// is not known, so that a report counts as many people as before.
+// is not known, so that a report counts as many people as before. Their marks go:
+// a link of hers, or the provider, would give them again.
 func (x *erasing) cutEvents(ctx context.Context) error {
 	q := x.s.query()
-	hers, mine := q.arg(x.contact), q.table("u", keys("k", x.alone))
-	text := fmt.Sprintf(`select distinct e.k, e.run, e.channel from %s join events e on e.k = a.k
-		where e.contact = %s or (e.contact is null and e.k in (select u.k from %s))`, q.table("a", keys("k", x.all)), hers, mine)
+	text := fmt.Sprintf(`select distinct e.k, e.run, e.channel from %s join events e on e.k = a.k where %s`,
+		q.table("a", keys("k", x.all)), q.isHers("e", x.contact, x.alone))
 	var found []spot
 	err := each(ctx, x.tx, text, q.args, func(rows *sql.Rows) error {
 		var p spot
@@ -98,9 +98,9 @@ func (x *erasing) cutEvents(ctx context.Context) error {
 			alias = randomKey()
 		}
 		q := x.s.query()
-		text := fmt.Sprintf(`update events set k = %s, grp = coalesce(nullif(%s, 0), grp), contact = null, requester = null, counts = null
-			where k = %s and run = %s and channel = %s and (contact = %s or (contact is null and k in (select u.k from %s)))`,
-			q.cast(alias, "bytea"), q.cast(x.homes[alias], "bigint"), q.arg(p.key), q.arg(p.run), q.arg(string(p.channel)), q.arg(x.contact), q.table("u", keys("k", x.alone)))
+		text := fmt.Sprintf(`update events set dedupe = %s, k = %s, grp = coalesce(nullif(%s, 0), grp), contact = null, requester = null, counts = null
+			where k = %s and run = %s and channel = %s and %s`,
+			x.s.d.randomText(), q.cast(alias, "bytea"), q.cast(x.homes[alias], "bigint"), q.arg(p.key), q.arg(p.run), q.arg(string(p.channel)), q.isHers("events", x.contact, x.alone))
 		if err == nil {
 			_, err = x.tx.ExecContext(ctx, text, q.args...)
 		}

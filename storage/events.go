@@ -93,7 +93,8 @@ func (s *Store) insertEvents(ctx context.Context, tx *sql.Tx, events []tracking.
 // the ledger; an event of a group that is not there is left out, as it is not
 // one of this database's, and so is one that a person does not want to be kept.
 // Whoever is neither a member nor known as a contact was erased, and an event that
-// comes late leads to nobody.
+// comes late leads to nobody. Of a member whom retention has cut loose no contact is
+// known.
 func (s *Store) insertPart(ctx context.Context, tx *sql.Tx, events []tracking.Event, counts map[string]suppression.Cause) error {
 	n := len(events)
 	towards := make([]string, n)
@@ -111,7 +112,7 @@ func (s *Store) insertPart(ctx context.Context, tx *sql.Tx, events []tracking.Ev
 	text := fmt.Sprintf(`insert into events (day, dedupe, at, type, run, grp, channel, k, contact, link, counts, machine, agent, requester)
 		select u.day, u.dedupe, u.at, u.type, g.run, g.id, g.channel,
 		case when exists (select 1 from members m where m.grp = g.id and m.k = u.k) or exists (select 1 from address_keys a where a.k = u.k) then u.k end,
-		(select m.contact from members m where m.grp = g.id and m.k = u.k), nullif(u.link, 0), nullif(u.counts, ''), u.machine, u.agent, nullif(u.requester, 0)
+		(select nullif(m.contact, 0) from members m where m.grp = g.id and m.k = u.k), nullif(u.link, 0), nullif(u.counts, ''), u.machine, u.agent, nullif(u.requester, 0)
 		from %s join groups g on g.id = u.grp where not (%s) order by u.day, u.dedupe on conflict (day, dedupe) do nothing`,
 		q.table("u", ints("day", days), texts("dedupe", dedupes), ints("at", ats), texts("type", types),
 			ints("grp", groups), keys("k", ks), ints("link", links), texts("counts", towards),

@@ -53,6 +53,7 @@ type erased struct {
 	Case     string `json:"case"`
 	By       string `json:"by"`
 	Declined bool   `json:"declined,omitempty"`
+	Address  bool   `json:"address,omitempty"` // the key is that of an address, of who is no contact
 }
 
 func lineOf(e suppression.Entry, generation, at int64) journalLine {

@@ -50,6 +50,9 @@ func (s *Store) TakeMail(ctx context.Context, m suppression.Mail) (fresh bool, c
 // themselves what is not new, but not an event without an effect that is told on
 // another day.
 func (s *Store) takeMail(ctx context.Context, tx *sql.Tx, m suppression.Mail, senders []string) (fresh bool, parts []mailTaken, err error) {
+	if err := s.keepPeople(ctx, tx); err != nil {
+		return false, nil, err
+	}
 	var now head
 	if m.Binds() {
 		if now, err = s.raiseHead(ctx, tx, 0); err != nil {

@@ -27,32 +27,52 @@ func (s *Store) PersonalData(ctx context.Context, externalID string) (rights.Dat
 	if d.Senders, err = s.Senders(ctx); err != nil {
 		return d, fmt.Errorf("read the senders: %w", err)
 	}
+	d.Rows, err = s.personalRows(ctx, d.Contact.ID, func(tx *sql.Tx) (all, alone []audience.Key, err error) {
+		all, alone, _, err = s.keysAlone(ctx, tx, d.Contact.ID)
+		return all, alone, err
+	})
+	return d, err
+}
+
+// DataOfKey implements [rights.Source].
+func (s *Store) DataOfKey(ctx context.Context, k audience.Key) (d rights.Data, err error) {
+	if d.Senders, err = s.Senders(ctx); err != nil {
+		return d, fmt.Errorf("read the senders: %w", err)
+	}
+	d.Rows, err = s.personalRows(ctx, 0, func(tx *sql.Tx) (all, alone []audience.Key, err error) {
+		return []audience.Key{k}, []audience.Key{k}, s.ofNobody(ctx, tx, k)
+	})
+	return d, err
+}
+
+// personalRows reads the rows of a contact, or of nobody, with the keys that find
+// returns in the same snapshot.
+func (s *Store) personalRows(ctx context.Context, contact int64, find func(*sql.Tx) (all, alone []audience.Key, err error)) (map[string][]rights.Row, error) {
 	tx, err := s.read.BeginTx(ctx, &sql.TxOptions{Isolation: s.d.snapshot(), ReadOnly: true})
 	if err != nil {
-		return d, fmt.Errorf("read a person's data: %w", err)
+		return nil, fmt.Errorf("read a person's data: %w", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // it only reads
-	p := &person{s: s, tx: tx, contact: d.Contact.ID, rows: map[string][]rights.Row{}}
-	if p.all, p.alone, _, err = s.keysAlone(ctx, tx, p.contact); err != nil {
-		return d, err
+	p := &person{s: s, tx: tx, contact: contact, rows: map[string][]rights.Row{}}
+	if p.all, p.alone, err = find(tx); err != nil {
+		return nil, err
 	}
 	for _, t := range rights.Register() {
 		if len(t.Columns) == 0 {
 			continue
 		}
 		if err := p.read(ctx, t); err != nil {
-			return d, fmt.Errorf("read what table %s has of a person: %w", t.Name, err)
+			return nil, fmt.Errorf("read what table %s has of a person: %w", t.Name, err)
 		}
 	}
-	d.Rows = p.rows
-	return d, nil
+	return p.rows, nil
 }
 
 // person is somebody whose rows are read.
 type person struct {
 	s          *Store
 	tx         *sql.Tx
-	contact    int64
+	contact    int64 // 0: she is none
 	all, alone []audience.Key
 	rows       map[string][]rights.Row
 }
@@ -89,16 +109,16 @@ func (p *person) found(q *query, t rights.Table) string {
 	case rights.ByKey:
 		return from + ` in ` + mine(p.all)
 	case rights.ByKeyOrContact:
-		return from + ` in ` + mine(p.all) + ` and (x.contact = ` + q.arg(p.contact) + ` or (x.contact is null and x.` + t.By + ` in ` + mine(p.alone) + `))`
+		return from + ` in ` + mine(p.all) + ` and ` + q.isHers("x", p.contact, p.alone)
 	case rights.ByCase:
-		return from + ` in (select c.id from cases c where c.k in ` + mine(p.all) + ` and (c.contact = ` + q.arg(p.contact) + ` or (c.contact is null and c.k in ` + mine(p.alone) + `)))`
+		return from + ` in (select c.id from cases c where c.k in ` + mine(p.all) + ` and ` + q.isHers("c", p.contact, p.alone) + `)`
 	case rights.ByName:
 		return from + ` in (select u.name from ` + q.table("u", texts("name", auditNames(p.contact, p.alone))) + `)`
 	case rights.ByPlace:
-		return q.table("u", keys("k", p.all)) + ` join groups g on true join ` + t.Name + ` x on x.grp = g.id and x.k = u.k and x.` + t.By + ` = ` + q.arg(p.contact)
+		return q.table("u", keys("k", p.all)) + ` join groups g on true join ` + t.Name + ` x on x.grp = g.id and x.` + t.By + ` = u.k and ` + q.isHers("x", p.contact, p.alone)
 	case rights.ByBound:
 		runs := `(select distinct g.run, g.channel, m.k from ` + q.table("u", keys("k", p.all)) +
-			` join groups g on true join members m on m.grp = g.id and m.k = u.k and m.contact = ` + q.arg(p.contact) + `) u`
+			` join groups g on true join members m on m.grp = g.id and m.k = u.k and ` + q.isHers("m", p.contact, p.alone) + `) u`
 		around := ` join batches b on b.run = u.run and b.channel = u.channel and b.k_lo <= u.k and b.k_hi >= u.k`
 		return runs + around + ` join ` + t.Name + ` x on x.` + t.By + ` = b.id`
 	default:

@@ -23,6 +23,9 @@ func (s *Store) TakeReply(ctx context.Context, r suppression.Reply) ([]suppressi
 	var w written
 	var people [][]audience.Key
 	err = s.tx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+		if err := s.keepPeople(ctx, tx); err != nil {
+			return err
+		}
 		w, people, err = s.takeReply(ctx, tx, r, sender)
 		return err
 	})

@@ -43,8 +43,10 @@ const (
 	// oldReplies are those that somebody has dealt with. One that nobody has read
 	// may be an objection.
 	oldReplies = `done = 1 and at < $1 and (contact is not null or address <> '' or words <> '' or k is not null)`
-	oldCases   = `ended_at > 0 and ended_at < $1 and (contact is not null or k is not null or external <> '' or outcome <> '' or extended_reason <> ''
-		or exists (select 1 from case_notes n where n.case_id = cases.id))`
+	// oldCases leaves a restriction that is in force: only its case can lift it.
+	oldCases = `ended_at > 0 and ended_at < $1 and (contact is not null or k is not null or external <> '' or outcome <> '' or extended_reason <> ''
+		or exists (select 1 from case_notes n where n.case_id = cases.id))
+		and not (kind = 'restriction' and exists (select 1 from suppressions x where x.k = cases.k and x.cause = 'restricted' and x.active))`
 )
 
 // Forget implements [rights.Forgetful].
@@ -121,7 +123,7 @@ func (s *Store) idsFor(ctx context.Context, text string, args ...any) (ids []int
 // forgetEvents ties the events of a person in a run to a key that is made up for
 // them and kept nowhere else, once the oldest of them is old: the report goes on
 // counting one person. Should she open the message again, years later, she counts
-// as another.
+// as another. Their marks go: a link of hers, or the provider, would give them again.
 func (s *Store) forgetEvents(ctx context.Context, before int64, step func(int64) error) error {
 	for day := int64(-1); ; {
 		const next = `select coalesce(min(day), -1) from events where day > $1 and day <= $2`
@@ -160,7 +162,7 @@ func (s *Store) forgetEventsOf(ctx context.Context, day, before int64) (n int64,
 		return 0, err
 	}
 	q := s.query()
-	text := `update events set k = u.nobody, contact = null, agent = '', requester = null, forgotten = 1
+	text := `update events set dedupe = ` + s.d.randomText() + `, k = u.nobody, contact = null, agent = '', requester = null, forgotten = 1
 		from ` + q.table("u", ints("run", runs), keys("k", ks), keys("nobody", nobodies)) + ` where events.k = u.k and events.run = u.run`
 	return affected(s.write.ExecContext(ctx, text, q.args...))
 }

@@ -79,6 +79,8 @@ func CaseNumber(s string) (string, error) {
 		return "", errors.New("has an @: it is kept for good, and holds no address")
 	case !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl):
 		return "", errors.New("has a line break or another control character")
+	case audience.HasIdentityNumber(s):
+		return "", errors.New("has what looks like a Swedish personal identity or coordination number: it is kept for good; give the number of the case instead")
 	}
 	return s, nil
 }

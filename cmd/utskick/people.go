@@ -12,6 +12,7 @@ import (
 
 	"utskick/audience"
 	"utskick/rights"
+	"utskick/suppression"
 )
 
 type peopleCommand struct {
@@ -20,24 +21,62 @@ type peopleCommand struct {
 	Erasures peopleErasures `cmd:"" help:"List erasures, and what those wait for that are not done."`
 }
 
+// whom is a contact, or somebody who is none, of whom something may be held under
+// the key of her address.
+type whom struct {
+	ID    string `arg:"" optional:"" help:"External id of the contact."`
+	Email string `help:"Instead: the e-mail address of somebody who is no contact."`
+	Phone string `help:"Instead: the phone number of somebody who is no contact."`
+}
+
+// read returns an external id, or the key of an address.
+func (w whom) read(keyer *audience.Keyer, region string) (id string, k audience.Key, err error) {
+	var given []suppression.Fields
+	for _, f := range []suppression.Fields{{Kind: string(audience.KindContact), Address: w.ID}, {Kind: string(audience.KindEmail), Address: w.Email},
+		{Kind: string(audience.KindPhone), Address: w.Phone}} {
+		if f.Address != "" {
+			given = append(given, f)
+		}
+	}
+	if len(given) != 1 {
+		return "", k, misuse{errors.New("give one of an external id, --email and --phone")}
+	}
+	if w.ID != "" {
+		if id, err = audience.NormalizeExternalID(w.ID); err != nil {
+			err = misuse{fmt.Errorf("the external id %w", err)}
+		}
+		return id, k, err
+	}
+	k, err = suppression.Reader{Keyer: keyer, Region: region}.Key(given[0].Kind, given[0].Address)
+	if err != nil {
+		err = misuse{fmt.Errorf("--%s %w", given[0].Kind, err)}
+	}
+	return "", k, err
+}
+
 type peopleExport struct {
-	ID   string `arg:"" help:"External id of the contact."`
+	whom
 	Out  string `required:"" help:"Folder for export.json and export.html; it is made if it is not there." placeholder:"DIR"`
 	Lang string `help:"Language of the page, sv or en; by the person's locale if it is not given." enum:",sv,en" default:""`
 }
 
 func (c peopleExport) Run(sh *shell) error {
-	id, err := audience.NormalizeExternalID(c.ID)
-	if err != nil {
-		return misuse{fmt.Errorf("the external id %w", err)}
-	}
 	return sh.with(func(a *app) error {
-		x := rights.Exporter{Source: a.store, About: a.about(), Now: time.Now}
-		made, err := x.Make(sh.ctx, id, c.Lang)
+		id, k, err := c.read(a.keyer, a.cfg.Region)
 		if err != nil {
 			return err
 		}
-		if err := a.store.Audit(sh.ctx, "command line", "people export", a.keyer.Key(audience.KindContact, id).Short(), "json, html"); err != nil {
+		x := rights.Exporter{Source: a.store, About: a.about(), Now: time.Now}
+		export := func() (rights.Export, error) { return x.MakeOfKey(sh.ctx, k, c.Lang) }
+		if id != "" {
+			k = a.keyer.Key(audience.KindContact, id)
+			export = func() (rights.Export, error) { return x.Make(sh.ctx, id, c.Lang) }
+		}
+		made, err := export()
+		if err != nil {
+			return err
+		}
+		if err := a.store.Audit(sh.ctx, "command line", "people export", k.Short(), "json, html"); err != nil {
 			return err
 		}
 		if err := os.MkdirAll(c.Out, 0o700); err != nil {
@@ -63,27 +102,23 @@ func writePrivate(name string, write func(io.Writer) error) error {
 }
 
 type peopleErase struct {
-	ID                string `arg:"" help:"External id of the contact."`
-	Case              string `required:"" help:"Number of the case; no name and no address."`
+	whom
+	Case              string `required:"" help:"Number of the case; no name, no address and no identity number."`
 	KeepNoSuppression bool   `help:"The person wants no suppression to be kept, and may be sent to when a file brings her again."`
 }
 
 func (c peopleErase) Run(sh *shell) error {
-	id, err := audience.NormalizeExternalID(c.ID)
-	if err != nil {
-		return misuse{fmt.Errorf("the external id %w", err)}
-	}
-	asked := rights.Asked{ExternalID: id, Case: c.Case, By: "command line", Declined: c.KeepNoSuppression}
+	asked := rights.Asked{Case: c.Case, By: "command line", Declined: c.KeepNoSuppression}
 	if err := asked.Check(); err != nil {
 		return misuse{fmt.Errorf("--%w", err)}
 	}
-	return sh.with(func(a *app) error {
+	return sh.with(func(a *app) (err error) {
+		if asked.ExternalID, asked.Key, err = c.read(a.keyer, a.cfg.Region); err != nil {
+			return err
+		}
 		eraser := a.eraser()
 		open, err := eraser.Ask(sh.ctx, asked)
 		if err != nil {
-			return err
-		}
-		if err := a.store.Audit(sh.ctx, "command line", "people erase", open.Key.Short(), "case "+c.Case); err != nil {
 			return err
 		}
 		now, err := eraser.Finish(sh.ctx, open)

@@ -93,7 +93,7 @@ func erasedEverywhere(t *testing.T, r *restored) {
 			traces := r.everything()
 			for _, mark := range everybody[i].marks[:3] {
 				for _, line := range strings.Split(traces, "\n") {
-					if strings.Contains(line, mark) && !strings.HasPrefix(line, "events.dedupe") && !strings.HasPrefix(line, "inbound.message") {
+					if strings.Contains(line, mark) && !strings.HasPrefix(line, "inbound.message") {
 						t.Errorf("left: %s", line)
 					}
 				}
@@ -105,6 +105,115 @@ func erasedEverywhere(t *testing.T, r *restored) {
 	}
 	if rest := r.everything(); strings.Contains(rest, "contacts.") || strings.Contains(rest, "example.com") {
 		t.Error("contacts are left")
+	}
+}
+
+// erasedAfterRetention: a member without a contact, and what comes late for her,
+// are hers for as long as her key is there.
+func erasedAfterRetention(t *testing.T, r *restored) {
+	p, q := r.settle("anna"), r.settle("bertil")
+	group := r.mailed()
+	k := r.email(p.now.Email)
+	r.Now = r.Now.AddDate(1, 0, 1)
+	r.forget(rights.KeepCommunications, 2)
+	late := tracking.Event{Type: tracking.Opens, At: r.Now, Group: group, Key: k, Dedupe: "late"}
+	r.must(r.AppendEvent(r.ctx(), late))
+	if traces := r.everything(); !strings.Contains(traces, "events.contact = <nil>") {
+		t.Error("what comes late for a member without a contact names one")
+	}
+	r.write(`update events set contact = 0 where dedupe = 'late'`) // as it was once written
+	x := rights.Exporter{Source: r.Store, Now: func() time.Time { return r.Now }}
+	for id, events := range map[string]int{p.now.ExternalID: 1, q.now.ExternalID: 0} {
+		made, err := x.Make(r.ctx(), id, "")
+		r.must(err)
+		// Of a batch of two, each is at one end.
+		if len(made.Data["members"]) != 1 || len(made.Data["batches"]) != 1 || len(made.Data["events"]) != events {
+			t.Errorf("%s: the export has members %v, batches %v, events %v", id, made.Data["members"], made.Data["batches"], made.Data["events"])
+		}
+	}
+	before, err := r.Report(r.ctx(), campaign)
+	r.must(err)
+	if done := r.erase(rights.Asked{ExternalID: p.now.ExternalID}); done.Messages != 1 {
+		t.Errorf("%d messages were cut loose", done.Messages)
+	}
+	r.unbroken()
+	after, err := r.Report(r.ctx(), campaign)
+	r.must(err)
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("the report (-before +after):\n%s", diff)
+	}
+	if left := r.everything("suppressions", "suppression_changes"); strings.Contains(left, k.String()) {
+		t.Error("her key is left")
+	}
+}
+
+// erasureIsLogged: who took it is in the log from the beginning, and nobody's name
+// is once it is done, however soon that is.
+func erasureIsLogged(t *testing.T, r *restored) {
+	p := r.settle("anna")
+	e := r.eraser()
+	asked, err := e.Ask(r.ctx(), rights.Asked{ExternalID: p.now.ExternalID, Case: "7", By: "staff"})
+	r.must(err)
+	own := r.Keyer.Key(audience.KindContact, p.now.ExternalID)
+	for _, object := range []string{own.Short(), "erased"} {
+		lines, err := r.AuditOf(r.ctx(), []string{object}, 10)
+		if err != nil || len(lines) != 1 || lines[0].Action != "person.erase" || lines[0].Actor != "staff" || lines[0].Detail != "case 7" {
+			t.Errorf("of %s: %+v, %v", object, lines, err)
+		}
+		_, err = e.Finish(r.ctx(), asked)
+		r.must(err)
+	}
+	if _, err := r.OpenErasure(r.ctx(), rights.Asked{ExternalID: p.now.ExternalID, Case: "7"}); !errorIs(err, storage.ErrNotFound) {
+		t.Errorf("asked for nobody: %v", err)
+	}
+	if traces := r.everything("suppressions", "suppression_changes"); strings.Contains(traces, own.Short()) {
+		t.Error("her key is in the log")
+	}
+}
+
+func marksAreForgotten(t *testing.T, r *restored) {
+	r.settle("anna")
+	k := r.email("new-anna@example.com")
+	group := r.mailed()
+	told := []tracking.Event{{Type: tracking.Delivered, At: r.Now, Group: group, Key: k, Dedupe: "sid-1-delivered"},
+		{Type: tracking.Opens, At: r.Now, Group: group, Key: k, Dedupe: "o-0123-29000000"}}
+	r.must(r.AppendEvents(r.ctx(), told))
+	r.Now = r.Now.AddDate(1, 0, 1)
+	r.forget(rights.KeepEvents, int64(len(told)))
+	traces := r.everything()
+	for _, e := range told {
+		if strings.Contains(traces, e.Dedupe) {
+			t.Errorf("%s is left", e.Dedupe)
+		}
+	}
+	r.must(r.AppendEvents(r.ctx(), told)) // by a provider that tells it again a year later
+	if got := r.report(audience.Email); got.Opened != 2 || got.Delivered != 2 {
+		t.Errorf("%d opened, %d delivered; what is told again counts as another's", got.Opened, got.Delivered)
+	}
+}
+
+// erasuresInOrder: whoever finishes them sees all, the oldest first.
+func erasuresInOrder(t *testing.T, r *restored) {
+	r.mails(3)
+	var ids []int64
+	for i := range 3 {
+		asked, err := r.eraser().Ask(r.ctx(), rights.Asked{ExternalID: fmt.Sprintf("c%d", i), Case: "7"})
+		r.must(err)
+		ids = append(ids, asked.ID)
+	}
+	_, err := r.eraser().Finish(r.ctx(), rights.Erasure{ID: ids[1]})
+	r.must(err)
+	var seen []int64
+	for after := int64(0); ; after = seen[len(seen)-1] {
+		page, err := r.OpenErasures(r.ctx(), after, 1)
+		r.must(err)
+		if len(page) == 0 {
+			break
+		}
+		seen = append(seen, page[0].ID)
+	}
+	if diff := cmp.Diff([]int64{ids[0], ids[2]}, seen); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -3,6 +3,7 @@ package storagetest
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -185,6 +186,34 @@ func retentionOfTheRest(t *testing.T, e *Env) {
 	}
 }
 
+// restrictionsKeepTheirCases: a restriction is lifted by its case alone, however
+// old that is.
+func restrictionsKeepTheirCases(t *testing.T, e *Env) {
+	e.save(contact("a", "a@example.com"))
+	c := e.openCase(rights.CaseRestriction)
+	wish, _ := c.Wish("service")
+	e.must1(e.Record(e.ctx(), wish))
+	_, err := e.ChangeCase(e.ctx(), c.ID, func(c *rights.Case) error {
+		return errors.Join(c.Check("not_needed", "service", e.Now), c.End(rights.CaseAnswered, "restricted", "service", e.Now))
+	})
+	e.must(err)
+	e.Now = e.Now.AddDate(1, 0, 1)
+	e.forget(rights.KeepCases, 0)
+	kept, err := e.Case(e.ctx(), c.ID)
+	if err != nil || kept.Key != c.Key || kept.Contact != "a" || kept.Outcome != "restricted" {
+		t.Errorf("%+v, %v", kept, err)
+	}
+	e.must(kept.Lift(e.Now, e.Now))
+	wish.Entry.Active = false
+	e.must1(e.Record(e.ctx(), wish))
+	e.forget(rights.KeepCases, 1)
+	gone, err := e.Case(e.ctx(), c.ID)
+	e.must(err)
+	if _, broken := rights.AsBroken(gone.Lift(e.Now, e.Now)); !broken || !gone.Key.IsZero() {
+		t.Errorf("%+v can be lifted", gone)
+	}
+}
+
 func retentionTakesTurns(t *testing.T, e *Env) {
 	take := func(want bool) {
 		t.Helper()
@@ -220,7 +249,16 @@ func complianceFacts(t *testing.T, e *Env) {
 	e.Now = e.Now.Add(2 * time.Hour)
 	_, err = e.ChangeCase(e.ctx(), late.ID, end)
 	e.must(err)
-	for _, action := range []string{"person.export", "people export", "person.erase", "contacts.import", "case.open"} {
+	e.save(contact("b", "b@example.com"), contact("c", "c@example.com"))
+	eraser := &rights.Eraser{Store: e.Store, Recorder: e.Store, Log: slog.New(slog.DiscardHandler)}
+	var asked rights.Erasure
+	for _, id := range []string{"c", "b", "b"} { // c waits, and b asks twice
+		asked, err = eraser.Ask(e.ctx(), rights.Asked{ExternalID: id, Case: "7"})
+		e.must(err)
+	}
+	_, err = eraser.Finish(e.ctx(), asked)
+	e.must(err)
+	for _, action := range []string{"person.export", "people export", "contacts.import", "case.open"} {
 		e.must(e.Audit(e.ctx(), "a", action, "x", ""))
 	}
 	today := e.Now.Unix() / (24 * 60 * 60)

@@ -100,6 +100,7 @@ func Run(t *testing.T, e Engine) {
 		{"sums outlive whom they are of", sumsOutliveMembers},
 		{"retention stops and goes on", retentionIsResumed},
 		{"retention of cases, answers, consents and evidence", retentionOfTheRest},
+		{"a restriction in force keeps its case", restrictionsKeepTheirCases},
 		{"retention is one process's turn", retentionTakesTurns},
 		{"the officer's report has its facts", complianceFacts},
 		{"what comes back by mail is taken once", mailOnce},

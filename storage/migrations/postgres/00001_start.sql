@@ -425,7 +425,7 @@ create table inbound (
 create index inbound_done on inbound (done, id);
 
 -- What people ask for under the law, and what became of it. No identity numbers,
--- no signatures: what is written freely is searched for them (rights.HasIdentityNumber).
+-- no signatures: what is written freely is searched for them (audience.HasIdentityNumber).
 
 create table cases (
     id              bigint generated always as identity primary key,
@@ -508,6 +508,7 @@ create table mail_taken (
 create table erasures (
     id          bigint generated always as identity primary key,
     contact     bigint unique,
+    k           bytea unique, -- of the contact, or of the address of who is none; NULL: done
     asked_at    bigint not null,
     asked_by    text    not null,
     case_number text    not null,

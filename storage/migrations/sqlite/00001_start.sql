@@ -479,6 +479,7 @@ create table mail_taken (
 create table erasures (
     id          integer primary key autoincrement,
     contact     integer unique,
+    k           blob unique, -- of the contact, or of the address of who is none; NULL: done
     asked_at    integer not null,
     asked_by    text    not null,
     case_number text    not null,

@@ -1,4 +1,4 @@
-package rights
+package audience
 
 import "strings"
 
@@ -62,17 +62,4 @@ func isIdentityNumber(number string) bool {
 		day = string(day[0]-6) + day[1:]
 	}
 	return month >= "01" && month <= "12" && day >= "01" && day <= "31" && luhn(number)
-}
-
-// luhn checks the last digit of a number (ISO/IEC 7812-1, annex B).
-func luhn(number string) bool {
-	sum := 0
-	for i := range len(number) {
-		d := int(number[len(number)-1-i] - '0')
-		if i%2 == 1 {
-			d *= 2
-		}
-		sum += d/10 + d%10
-	}
-	return sum%10 == 0
 }
