@@ -361,7 +361,7 @@ func TestScopeOfCustomerService(t *testing.T) {
 	may := []string{"GET /docs", "GET /openapi.json", "GET /ops/cases", "GET /ops/cases/{id}", "GET /ops/inbound", "GET /ops/people",
 		"GET /ops/people/{id}", "GET /v1/cases", "GET /v1/cases/{id}", "GET /v1/contacts/{external_id}/export",
 		"GET /v1/contacts/{external_id}/export.html", "GET /v1/inbound", "GET /v1/people/{id}", "GET /{$}", "POST /logout", "POST /ops/cases",
-		"POST /ops/cases/{id}/{action}", "POST /ops/inbound/{id}", "POST /ops/people", "POST /ops/people/{id}/lift", "POST /ops/people/{id}/wishes",
+		"POST /ops/cases/{id}/notes", "POST /ops/cases/{id}/route", "POST /ops/cases/{id}/{action}", "POST /ops/inbound/{id}", "POST /ops/people", "POST /ops/people/{id}/lift", "POST /ops/people/{id}/wishes",
 		"POST /v1/cases", "POST /v1/cases/{id}/answer", "POST /v1/cases/{id}/close", "POST /v1/cases/{id}/extend", "POST /v1/cases/{id}/identity",
 		"POST /v1/cases/{id}/lift-restriction", "POST /v1/cases/{id}/notes", "POST /v1/cases/{id}/refuse", "POST /v1/cases/{id}/route",
 		"POST /v1/contacts/{external_id}/erase", "POST /v1/devices", "POST /v1/inbound/{id}/close", "POST /v1/people/find",

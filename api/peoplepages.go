@@ -137,7 +137,7 @@ func (o *operator) showPerson(w http.ResponseWriter, r *http.Request, status int
 		}
 	}
 	page.Title = page.Name
-	page.MaySet = mayDo(visitorOf(ctx).scope, http.MethodPost, peoplePath+"/"+p.id+"/wishes")
+	page.MaySet = mayDo(visitorOf(ctx).scope, http.MethodPost, peoplePath+"/{id}/wishes")
 	i := slices.IndexFunc(v.Wishes, func(w wishView) bool { return w.State != "in_force" })
 	if i < 0 {
 		i = len(v.Wishes)

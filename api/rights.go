@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"regexp"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -22,8 +21,16 @@ type Rights interface {
 
 const rightsTag = "People's rights"
 
-// rightsPaths are where all that is held about somebody can be had, and removed.
-var rightsPaths = regexp.MustCompile(`^/v1/contacts/[^/]+/(export|export\.html|erase)$`)
+// The routes where all that is held about somebody can be had, and removed.
+const (
+	exportRoute     = "/v1/contacts/{external_id}/export"
+	exportPageRoute = "/v1/contacts/{external_id}/export.html"
+	eraseRoute      = "/v1/contacts/{external_id}/erase"
+)
+
+func servesRights(path string) bool {
+	return path == exportRoute || path == exportPageRoute || path == eraseRoute
+}
 
 // mayServeRights says which scopes may export and erase: reading lists is not
 // enough for all about one person, and neither is running campaigns.
@@ -38,15 +45,15 @@ func (o *operator) eraser() *rights.Eraser {
 }
 
 func (o *operator) registerRights() {
-	export := operation(http.MethodGet, "/v1/contacts/{external_id}/export", "export-person", rightsTag, "Export all that is held about a person (JSON)",
+	export := operation(http.MethodGet, exportRoute, "export-person", rightsTag, "Export all that is held about a person (JSON)",
 		"For access and portability (GDPR 15 and 20). Needs a key of scope admin or service, and is in the audit log. The format is stable; docs/formats.md has it.")
 	export.Responses = map[string]*huma.Response{"200": {Description: "The export", Content: map[string]*huma.MediaType{"application/json": {}}}}
 	huma.Register(o.api, export, o.exportJSON)
-	page := operation(http.MethodGet, "/v1/contacts/{external_id}/export.html", "export-person-page", rightsTag, "Export all that is held about a person (a page to read)",
+	page := operation(http.MethodGet, exportPageRoute, "export-person-page", rightsTag, "Export all that is held about a person (a page to read)",
 		"One file that needs nothing else, in Swedish or English by the person's locale, or by lang.")
 	page.Responses = map[string]*huma.Response{"200": {Description: "The page", Content: map[string]*huma.MediaType{"text/html": {}}}}
 	huma.Register(o.api, page, o.exportHTML)
-	erase := operation(http.MethodPost, "/v1/contacts/{external_id}/erase", "erase-person", rightsTag, "Erase a person",
+	erase := operation(http.MethodPost, eraseRoute, "erase-person", rightsTag, "Erase a person",
 		"When this answers, nothing new can be sent to the person. She is erased within a minute, or once the last run has ended that has her (GDPR 17). "+
 			"What is kept is her keyed suppression, so that a later import of her is not sent to, unless she declines it.")
 	erase.DefaultStatus = http.StatusAccepted
