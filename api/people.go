@@ -310,6 +310,7 @@ func (o *operator) registerPeople() {
 	huma.Register(o.api, add, o.addWish)
 	huma.Register(o.api, operation(http.MethodPost, "/v1/people/{id}/wishes/lift", "lift-wish", peopleTag, "Lift a wish on a person's behalf",
 		"Lifts the wish of exactly this scope and cause, as wishes shows it, for all addresses of the person that have it. Other wishes stay, and so does the absence of a consent. "+
+			"A restriction is lifted by its case alone. "+
 			"What is not in force is lifted without an effect: keys is 0."),
 		o.liftWish)
 }

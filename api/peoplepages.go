@@ -209,7 +209,7 @@ func (o *operator) afterWish(w http.ResponseWriter, r *http.Request, p person, d
 
 // fieldsOnPage names the fields as the page does.
 func fieldsOnPage(violations []Violation) []Violation {
-	names := map[string]string{"body.case": "The case number", "body.topic": "The kind of message", "body.sender": "The sender", "body.choice": "The wish", "body": "The wish"}
+	names := map[string]string{"body.case": "The case number", "body.topic": "The kind of message", "body.sender": "The sender", "body.choice": "The wish", "body.cause": "A wish that is", "body": "The wish"}
 	onPage := make([]Violation, len(violations))
 	for i, v := range violations {
 		onPage[i] = v
