@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -314,8 +315,8 @@ func (m *memory) Open(context.Context, []suppression.InFlight) ([]suppression.In
 func (m *memory) Senders(context.Context) (out []templates.Sender, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, s := range m.senders {
-		out = append(out, s)
+	for _, name := range slices.Sorted(maps.Keys(m.senders)) {
+		out = append(out, m.senders[name])
 	}
 	return out, m.down
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"utskick/templates"
+	"utskick/tracking"
 )
 
 // public is the site that links in messages lead to. It sets no cookies, runs
@@ -70,7 +71,7 @@ type publicPage struct {
 	Switch  bool               // offer the other language
 	Action  string             // where the form leads
 	Repeat  []field            // what the form says again
-	Senders []templates.Sender // who we are
+	Senders []templates.Sender // who we are: all of us
 }
 
 // field is one of a form that nobody sees.
@@ -95,6 +96,7 @@ func (p *public) unavailable(w http.ResponseWriter, r *http.Request) { p.tryAgai
 // tryAgain answers so, and offers to send a form again.
 func (p *public) tryAgain(w http.ResponseWriter, r *http.Request, form url.Values) {
 	page := p.page(r, "")
+	_, page.Senders = firstOf(p.knownSender(r), page.Senders)
 	if r.Method == http.MethodPost {
 		page.Action = "?lang=" + page.Words.Language
 		for _, name := range []string{"visit", "choice", "undo", "return", "wider"} {
@@ -105,6 +107,19 @@ func (p *public) tryAgain(w http.ResponseWriter, r *http.Request, form url.Value
 	}
 	w.Header().Set("Retry-After", "10")
 	p.pages.write(w, http.StatusServiceUnavailable, "unavailable", page)
+}
+
+// knownSender returns the sender of the message that a link is of, if it is in
+// memory: whoever is told that nothing works now is told whom to write to instead.
+func (p *public) knownSender(r *http.Request) string {
+	kind, text, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	for _, purpose := range []tracking.Purpose{tracking.Unsubscribe, tracking.Preferences} {
+		if token, err := p.c.Signer.Parse(purpose, text); err == nil && kind == string(purpose) {
+			origin, _ := p.groups.get(token.Group)
+			return origin.Sender
+		}
+	}
+	return ""
 }
 
 func (p *public) notAllowed(w http.ResponseWriter, allow string) {
@@ -145,9 +160,15 @@ func (s *senders) get(ctx context.Context) []templates.Sender {
 		s.until = now.Add(askAgain)
 		return s.known
 	}
-	s.known, s.until = found[:min(len(found), mostSenders)], now.Add(rememberSenders)
+	s.known, s.until = found, now.Add(rememberSenders)
 	return s.known
 }
 
-// mostSenders is how many senders a page names.
+// mostSenders is how many senders a page names at its end.
 const mostSenders = 5
+
+// Named are the senders that the end of the page names: that of the message first,
+// where it is known. What the page says of the message asks all of them.
+func (page publicPage) Named() []templates.Sender {
+	return page.Senders[:min(len(page.Senders), mostSenders)]
+}

@@ -432,6 +432,51 @@ func TestPublicPages(t *testing.T) {
 	}
 }
 
+// TestTheSenderOfTheMessageAmongMany: a page names five senders at its end, and all
+// that it says of the message's own, wherever that one's name is in the alphabet.
+func TestTheSenderOfTheMessageAmongMany(t *testing.T) {
+	c := &customer{site: newSubscriptionSite(t)}
+	own := c.store.senders["exempel"]
+	own.CustomerService = &templates.CustomerService{Phone: "+46 70 174 06 05"}
+	own.DataProtection = &templates.Officer{Email: "dso@exempelbolaget.test"}
+	own.CookieSettings = "https://exempelbolaget.test/kakor"
+	own.AdPlatforms = []templates.AdPlatform{{Name: "Exempelnätet", Info: "https://natet.test/info"}}
+	c.store.senders["exempel"] = own
+	for _, name := range []string{"a", "b", "c", "d", "e1", "x"} {
+		c.store.senders[name] = templates.Sender{Name: name, FromName: "Bolaget " + name, PostalAddress: "Box 1"}
+	}
+	says := func(want ...string) {
+		t.Helper()
+		for _, text := range append(want, "<strong>Exempelbolaget</strong>") {
+			if !strings.Contains(c.page.body, text) {
+				t.Errorf("it does not say %q", text)
+			}
+		}
+		if n := strings.Count(c.page.body, "<address>"); n != mostSenders || strings.Contains(c.page.body, "Bolaget x") {
+			t.Errorf("its end names %d senders", n)
+		}
+	}
+	c.open("/u/" + c.token(tracking.Unsubscribe, 1, 0, anna))
+	says("From: <strong>Exempelbolaget", "Newsletter &lt;1&gt;")
+	path := "/p/" + c.token(tracking.Preferences, 1, 0, anna)
+	c.open(path)
+	says("70 174 06 05", "dso@exempelbolaget.test", "https://exempelbolaget.test/kakor", "https://natet.test/info", "Newsletter &lt;1&gt;")
+	c.send("choice", "email")
+	c.open(path)
+	c.send("return", "email")
+	c.page.want(t, http.StatusOK)
+	if got := c.store.asked.askings; len(got) != 1 || got[0].Sender != "exempel" {
+		t.Errorf("asked: %+v", got)
+	}
+	c.store.asked.requests = []suppression.Confirmation{{ID: 1, Sender: "exempel", Topic: "offer"}}
+	c.open("/s/" + c.token(tracking.Confirm, 1, 0, anna))
+	says("Newsletter &lt;1&gt;")
+	c.store.fail(errDown)
+	c.page = c.visit(http.MethodPost, path, "choice=sms", "Content-Type", form)
+	c.page.want(t, http.StatusServiceUnavailable)
+	says()
+}
+
 func TestBothLanguagesSayEverything(t *testing.T) {
 	for _, w := range []words{english, swedish} {
 		saysEverything(t, w.Language, reflect.ValueOf(w))
