@@ -39,17 +39,17 @@ func (p *public) confirm(w http.ResponseWriter, r *http.Request, text string) {
 		p.notFound(w, r)
 		return
 	}
-	if p.c.Intake.Standing().Away {
-		p.unavailable(w, r)
-		return
-	}
 	if r.Method == http.MethodPost {
 		p.confirmNow(w, r, token)
 		return
 	}
+	if p.c.Intake.Standing().Away {
+		p.unavailable(w, r)
+		return
+	}
 	c, err := p.c.Store.Confirmation(r.Context(), token.Group, token.Key)
 	if err != nil {
-		p.notConfirmed(w, r, token, err)
+		p.notConfirmed(w, r, token, nil, err)
 		return
 	}
 	page := p.confirmPage(r, c)
@@ -67,13 +67,17 @@ func (p *public) confirmNow(w http.ResponseWriter, r *http.Request, token tracki
 		p.badBody(w, err)
 		return
 	}
+	if p.c.Intake.Standing().Away {
+		p.tryAgain(w, r, form)
+		return
+	}
 	_, agent := tracking.Classify(tracking.Fetch{UserAgent: r.UserAgent()})
 	by := suppression.Confirmed{ID: token.Group, Key: token.Key, Wider: form.Has("wider"),
 		Evidence: fmt.Sprintf("pressed the button behind the link in the mail to the address (%s)", agent)}
 	// Whoever hangs up now has still confirmed.
 	c, err := p.c.Store.Confirm(context.WithoutCancel(r.Context()), by)
 	if err != nil {
-		p.notConfirmed(w, r, token, err)
+		p.notConfirmed(w, r, token, form, err)
 		return
 	}
 	page := p.confirmPage(r, c)
@@ -92,11 +96,11 @@ func (p *public) confirmNow(w http.ResponseWriter, r *http.Request, token tracki
 }
 
 // notConfirmed answers for a request that is too old, or when nothing could be
-// read or written.
-func (p *public) notConfirmed(w http.ResponseWriter, r *http.Request, token tracking.Token, err error) {
+// read or written: then the form can be sent again.
+func (p *public) notConfirmed(w http.ResponseWriter, r *http.Request, token tracking.Token, form url.Values, err error) {
 	if !errors.Is(err, p.c.NotFound) {
 		p.c.Log.Error("a confirmation was not recorded", "confirmation", token.Group, "key", token.Key.Short(), "method", r.Method, "error", err)
-		p.unavailable(w, r)
+		p.tryAgain(w, r, form)
 		return
 	}
 	page := p.confirmPage(r, suppression.Confirmation{})

@@ -90,14 +90,22 @@ func (p *public) notFound(w http.ResponseWriter, r *http.Request) {
 	p.pages.write(w, http.StatusNotFound, "missing", p.page(r, ""))
 }
 
-// unavailable answers when nothing could be read or recorded.
-func (p *public) unavailable(w http.ResponseWriter, r *http.Request) { p.tryAgain(w, r, nil) }
+// unavailable answers when nothing could be read or recorded, and it is not known
+// what a form said. To unsubscribe, the link says it all; of what else was chosen or
+// confirmed, to send it again without its words would say something else.
+func (p *public) unavailable(w http.ResponseWriter, r *http.Request) {
+	var form url.Values
+	if strings.HasPrefix(r.URL.Path, "/u/") {
+		form = url.Values{}
+	}
+	p.tryAgain(w, r, form)
+}
 
-// tryAgain answers so, and offers to send a form again.
+// tryAgain answers so, and offers to send a form again; nil: it is not known.
 func (p *public) tryAgain(w http.ResponseWriter, r *http.Request, form url.Values) {
 	page := p.page(r, "")
 	_, page.Senders = firstOf(p.knownSender(r), page.Senders)
-	if r.Method == http.MethodPost {
+	if r.Method == http.MethodPost && form != nil {
 		page.Action = "?lang=" + page.Words.Language
 		for _, name := range []string{"visit", "choice", "undo", "return", "wider"} {
 			for _, value := range form[name] {

@@ -477,6 +477,39 @@ func TestTheSenderOfTheMessageAmongMany(t *testing.T) {
 	says()
 }
 
+// TestTryAgain: what is sent again says what the form said, or is not offered.
+func TestTryAgain(t *testing.T) {
+	s := newSubscriptionSite(t)
+	s.store.asked.requests = []suppression.Confirmation{{ID: 1, Sender: "exempel", Topic: "offer", Wider: true}}
+	paths := map[string]string{"u": "/u/" + s.token(tracking.Unsubscribe, 1, 0, anna), "p": "/p/" + s.token(tracking.Preferences, 1, 0, anna),
+		"s": "/s/" + s.token(tracking.Confirm, 1, 0, anna)}
+	const wider, button = `name="wider" value="1"`, `<form method="post"`
+	s.store.fail(errDown)
+	for body, want := range map[string]bool{"wider=1": true, "": false} {
+		a := s.visit(http.MethodPost, paths["s"], body, "Content-Type", form)
+		if a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, button) || strings.Contains(a.body, wider) != want {
+			t.Errorf("%q was not confirmed: %d %s", body, a.status, a.body)
+		}
+	}
+	if a := s.visit(http.MethodGet, paths["s"], ""); strings.Contains(a.body, button) {
+		t.Error("a page that was looked at offers to send a form")
+	}
+	away, _ := newAwaySite(t)
+	if a := away.visit(http.MethodPost, paths["s"], "wider=1", "Content-Type", form); a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, wider) {
+		t.Errorf("while the database is away: %d %s", a.status, a.body)
+	}
+	// At overload, and after a panic, nobody has read the form.
+	for kind, path := range paths {
+		r := httptest.NewRequest(http.MethodPost, path, strings.NewReader("choice=everything&wider=1"))
+		r.Header.Set("Content-Type", form)
+		a := ask(http.HandlerFunc(s.server.public.unavailable), r)
+		a.want(t, http.StatusServiceUnavailable)
+		if offered := strings.Contains(a.body, button); offered != (kind == "u") {
+			t.Errorf("%s: offers to send a form again that nobody has read: %v", kind, offered)
+		}
+	}
+}
+
 func TestBothLanguagesSayEverything(t *testing.T) {
 	for _, w := range []words{english, swedish} {
 		saysEverything(t, w.Language, reflect.ValueOf(w))
