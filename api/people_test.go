@@ -331,6 +331,38 @@ func TestAPersonsFile(t *testing.T) {
 	}
 }
 
+// TestTheSubscriptionsOfAPerson are shown with their whole proof, also those from an
+// address that she had before.
+func TestTheSubscriptionsOfAPerson(t *testing.T) {
+	s, desk := newService(t)
+	s.store.asked.requests = []suppression.Confirmation{{ID: 1, Sender: "exempel", Topic: "offer", AskedAt: begin, ConfirmedAt: chosenAt}, {ID: 2, Sender: "exempel", Topic: "other"}}
+	mail := s.key(audience.KindEmail, "anna@example.com").String()
+	want := []subscriptionView{{suppression.Subscription{Sender: "exempel", Topic: "offer", AskedAt: begin, ConfirmedAt: chosenAt, Source: "https://exempelbolaget.test/",
+		Evidence: "pressed the button", Notice: "2026-01", Wording: "1 sv"}, mail, true}}
+	a := s.as(desk, http.MethodGet, "/v1/people/1", "")
+	a.want(t, http.StatusOK)
+	if diff := cmp.Diff(want, decode[personView](t, a).Subscriptions); diff != "" {
+		t.Error(diff)
+	}
+	if !strings.Contains(a.body, `"wording":"1 sv"`) {
+		t.Error(a.body)
+	}
+	want[0].Current = false
+	if diff := cmp.Diff(want, decode[personView](t, s.as(desk, http.MethodGet, "/v1/people/"+mail, "")).Subscriptions); diff != "" {
+		t.Error("of a bare key: " + diff)
+	}
+	cookie, _ := s.session(desk)
+	page := s.as("", http.MethodGet, "/ops/people/1", "", "Cookie", cookie).body
+	for _, text := range []string{"<h2 id=\"subscriptions\">", "2026-10-01 08:00 UTC", "https://exempelbolaget.test/: pressed the button", "<td>2026-01</td>", "<td>1 sv</td>"} {
+		if !strings.Contains(page, text) {
+			t.Errorf("the page has no %s", text)
+		}
+	}
+	for _, err := range soundness(page) {
+		t.Error(err)
+	}
+}
+
 func TestEveryCauseHasWords(t *testing.T) {
 	for code, causes := range dispatcher.Causes() {
 		if outcomes[code.String()] == "" {
