@@ -171,8 +171,14 @@ func (p *public) askReturn(w http.ResponseWriter, r *http.Request, token trackin
 		p.tryAgain(w, r, form)
 		return
 	}
-	a.Sender, a.Notice = page.From.Name, page.From.NoticeVersion
-	if err := p.c.Store.AskReturn(context.WithoutCancel(r.Context()), token.Key, a); err != nil {
+	// The record alone may name no version of the notice, though one is in force.
+	ctx := context.WithoutCancel(r.Context())
+	sender, err := p.c.Store.SenderByName(ctx, page.From.Name)
+	a.Sender, a.Notice = page.From.Name, sender.NoticeVersion
+	if err == nil {
+		err = p.c.Store.AskReturn(ctx, token.Key, a)
+	}
+	if err != nil {
 		p.c.Log.Error("a return was not asked for", "group", token.Group, "key", token.Key.Short(), "error", err)
 		p.tryAgain(w, r, form)
 		return
