@@ -12,11 +12,17 @@ import (
 // mostCases is how many cases a page lists.
 const mostCases = 100
 
+const casesPath = "/ops/cases"
+
 func (o *operator) registerCasePages() {
 	o.routes.HandleFunc("GET /ops/cases", func(w http.ResponseWriter, r *http.Request) { o.writeCases(w, r, caseFields{}, nil) })
 	o.routes.HandleFunc("POST /ops/cases", o.openCaseByForm)
 	o.routes.HandleFunc("GET /ops/cases/{id}", o.showCase)
-	o.routes.HandleFunc("POST /ops/cases/{id}/{action}", o.actOnCase)
+	o.routes.HandleFunc("POST /ops/cases/{id}/{action}", func(w http.ResponseWriter, r *http.Request) { o.actOnCase(w, r, r.PathValue("action")) })
+	// What some scopes may do alone needs a route of its own: scopes are asked about those.
+	for _, action := range []string{"notes", "route"} {
+		o.routes.HandleFunc("POST /ops/cases/{id}/"+action, func(w http.ResponseWriter, r *http.Request) { o.actOnCase(w, r, action) })
+	}
 }
 
 // choices are the closed lists that the forms offer.
@@ -122,10 +128,10 @@ func (o *operator) writeCase(w http.ResponseWriter, r *http.Request, id int64, w
 }
 
 // actOnCase does what a form says and goes back to the case.
-func (o *operator) actOnCase(w http.ResponseWriter, r *http.Request) {
+func (o *operator) actOnCase(w http.ResponseWriter, r *http.Request, action string) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
-	do := o.caseActions(r)[r.PathValue("action")]
+	do := o.caseActions(r)[action]
 	if err != nil || do == nil {
 		o.pageFailed(w, r, "such form", o.c.NotFound)
 		return

@@ -182,7 +182,7 @@ func TestTheOfficerSeesCasesAndNobodysAddress(t *testing.T) {
 	s.openCase(`{"kind":"complaint","way":"mail","route":"officer"}`)
 	may := map[string]bool{"GET /{$}": true, "GET /docs": true, "GET /openapi.json": true, "GET /ops": true, "GET /ops/campaigns/{name}": true,
 		"GET /ops/cases": true, "GET /ops/cases/{id}": true, "GET /v1/cases": true, "GET /v1/cases/{id}": true,
-		"POST /ops/cases/{id}/{action}": false, "POST /v1/cases/{id}/notes": true, "POST /v1/cases/{id}/route": true, "POST /logout": true,
+		"POST /ops/cases/{id}/{action}": false, "POST /ops/cases/{id}/notes": true, "POST /ops/cases/{id}/route": true, "POST /v1/cases/{id}/notes": true, "POST /v1/cases/{id}/route": true, "POST /logout": true,
 		"GET /v1/compliance": true, "GET /ops/compliance": true, "GET /v1/audit": true, "GET /ops/audit": true}
 	for _, pattern := range s.closed() {
 		method, path := asked(pattern)
@@ -206,6 +206,12 @@ func TestTheOfficerSeesCasesAndNobodysAddress(t *testing.T) {
 	for action, status := range map[string]int{"notes": http.StatusForbidden, "answer": http.StatusForbidden} { // the first because of its route
 		form := url.Values{"csrf": {csrf}, "text": {"x"}, "outcome": {"x"}}.Encode()
 		s.as("", "POST", "/ops/cases/1/"+action, form, "Cookie", cookie, "Content-Type", "application/x-www-form-urlencoded").want(t, status)
+	}
+	form := url.Values{"csrf": {csrf}, "text": {"is " + personalNumber}}.Encode()
+	s.as(s.admin, "POST", "/v1/cases/2/route", `{"route":"officer"}`).want(t, http.StatusOK)
+	refused := s.as("", "POST", "/ops/cases/2/notes", form, "Cookie", cookie, "Content-Type", "application/x-www-form-urlencoded")
+	if refused.status != http.StatusUnprocessableEntity || strings.Contains(refused.body, "/answer") {
+		t.Errorf("%d: with a note that is refused, the page offers what she may not do", refused.status)
 	}
 }
 

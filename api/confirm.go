@@ -39,17 +39,17 @@ func (p *public) confirm(w http.ResponseWriter, r *http.Request, text string) {
 		p.notFound(w, r)
 		return
 	}
-	if p.c.Intake.Standing().Away {
-		p.unavailable(w, r)
-		return
-	}
 	if r.Method == http.MethodPost {
 		p.confirmNow(w, r, token)
 		return
 	}
+	if p.c.Intake.Standing().Away {
+		p.unavailable(w, r)
+		return
+	}
 	c, err := p.c.Store.Confirmation(r.Context(), token.Group, token.Key)
 	if err != nil {
-		p.notConfirmed(w, r, token, err)
+		p.notConfirmed(w, r, token, nil, err)
 		return
 	}
 	page := p.confirmPage(r, c)
@@ -67,13 +67,17 @@ func (p *public) confirmNow(w http.ResponseWriter, r *http.Request, token tracki
 		p.badBody(w, err)
 		return
 	}
+	if p.c.Intake.Standing().Away {
+		p.tryAgain(w, r, form)
+		return
+	}
 	_, agent := tracking.Classify(tracking.Fetch{UserAgent: r.UserAgent()})
 	by := suppression.Confirmed{ID: token.Group, Key: token.Key, Wider: form.Has("wider"),
 		Evidence: fmt.Sprintf("pressed the button behind the link in the mail to the address (%s)", agent)}
 	// Whoever hangs up now has still confirmed.
 	c, err := p.c.Store.Confirm(context.WithoutCancel(r.Context()), by)
 	if err != nil {
-		p.notConfirmed(w, r, token, err)
+		p.notConfirmed(w, r, token, form, err)
 		return
 	}
 	page := p.confirmPage(r, c)
@@ -92,11 +96,11 @@ func (p *public) confirmNow(w http.ResponseWriter, r *http.Request, token tracki
 }
 
 // notConfirmed answers for a request that is too old, or when nothing could be
-// read or written.
-func (p *public) notConfirmed(w http.ResponseWriter, r *http.Request, token tracking.Token, err error) {
+// read or written: then the form can be sent again.
+func (p *public) notConfirmed(w http.ResponseWriter, r *http.Request, token tracking.Token, form url.Values, err error) {
 	if !errors.Is(err, p.c.NotFound) {
 		p.c.Log.Error("a confirmation was not recorded", "confirmation", token.Group, "key", token.Key.Short(), "method", r.Method, "error", err)
-		p.unavailable(w, r)
+		p.tryAgain(w, r, form)
 		return
 	}
 	page := p.confirmPage(r, suppression.Confirmation{})
@@ -167,8 +171,14 @@ func (p *public) askReturn(w http.ResponseWriter, r *http.Request, token trackin
 		p.tryAgain(w, r, form)
 		return
 	}
-	a.Sender, a.Notice = page.From.Name, page.From.NoticeVersion
-	if err := p.c.Store.AskReturn(context.WithoutCancel(r.Context()), token.Key, a); err != nil {
+	// The record alone may name no version of the notice, though one is in force.
+	ctx := context.WithoutCancel(r.Context())
+	sender, err := p.c.Store.SenderByName(ctx, page.From.Name)
+	a.Sender, a.Notice = page.From.Name, sender.NoticeVersion
+	if err == nil {
+		err = p.c.Store.AskReturn(ctx, token.Key, a)
+	}
+	if err != nil {
 		p.c.Log.Error("a return was not asked for", "group", token.Group, "key", token.Key.Short(), "error", err)
 		p.tryAgain(w, r, form)
 		return

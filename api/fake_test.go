@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -314,8 +315,8 @@ func (m *memory) Open(context.Context, []suppression.InFlight) ([]suppression.In
 func (m *memory) Senders(context.Context) (out []templates.Sender, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, s := range m.senders {
-		out = append(out, s)
+	for _, name := range slices.Sorted(maps.Keys(m.senders)) {
+		out = append(out, m.senders[name])
 	}
 	return out, m.down
 }
@@ -323,7 +324,13 @@ func (m *memory) Senders(context.Context) (out []templates.Sender, err error) {
 func (m *memory) SenderByName(_ context.Context, name string) (templates.Sender, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return found(m, m.senders, name)
+	s, err := found(m, m.senders, name)
+	for _, n := range m.notices {
+		if s.NoticeVersion == "" && (n.Sender == name || n.Sender == suppression.Any) {
+			s.NoticeVersion = n.Version
+		}
+	}
+	return s, err
 }
 
 func (m *memory) SaveSender(_ context.Context, s templates.Sender) error {

@@ -88,7 +88,7 @@ func (g *guard) before(routes *routes, next http.Handler) http.Handler {
 			g.turnAway(w, r, err)
 			return
 		}
-		if p := g.forbidden(v, w, r); p != nil {
+		if p := g.forbidden(v, w, r, routes.path(r)); p != nil {
 			writeProblem(w, p)
 			return
 		}
@@ -186,10 +186,11 @@ func (g *guard) turnAway(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// forbidden says why a visitor may not do what is asked, or nothing.
-func (g *guard) forbidden(v visitor, w http.ResponseWriter, r *http.Request) *ProblemDetails {
-	if !mayDo(v.scope, r.Method, r.URL.Path) && r.URL.Path != logoutPath {
-		if rightsPaths.MatchString(r.URL.Path) {
+// forbidden says why a visitor may not do what is asked, or nothing. path is that
+// of the route.
+func (g *guard) forbidden(v visitor, w http.ResponseWriter, r *http.Request, path string) *ProblemDetails {
+	if !mayDo(v.scope, r.Method, path) && path != logoutPath {
+		if servesRights(path) {
 			return newProblem(http.StatusForbidden, "this key may not export or erase people: use one of scope admin or service")
 		}
 		if v.scope == ScopeApp {

@@ -2,13 +2,16 @@ package api
 
 import (
 	"net/http"
+	"strings"
 )
+
+const homePath = "/{$}" // the route of the first page
 
 // frame is what every page of the operator site shows around its content.
 type frame struct {
 	Title     string
 	Visitor   string // name of the key
-	MayChange bool
+	MayChange bool   // what the page shows: who may open a case may do all that its pages offer
 	CSRF      string // empty for a bearer of a key, who needs none
 	Queues    bool   // there is a queue dashboard
 	Outbox    bool
@@ -22,9 +25,9 @@ type frame struct {
 
 func (o *operator) frame(r *http.Request, title string) frame {
 	v := visitorOf(r.Context())
-	may := func(path string) bool { return mayDo(v.scope, http.MethodGet, path) }
-	f := frame{Title: title, Visitor: v.name, MayChange: mayDo(v.scope, http.MethodPost, r.URL.Path), MayFind: mayDo(v.scope, http.MethodPost, peoplePath),
-		Service: v.scope == ScopeService, Queues: o.c.Queues != nil && may("/ops/queues"), Outbox: o.outbox != nil && may("/outbox/"),
+	may := func(path string) bool { return mayDo(v.scope, http.MethodGet, path) } // of a route
+	f := frame{Title: title, Visitor: v.name, MayChange: mayDo(v.scope, http.MethodPost, casesPath), MayFind: mayDo(v.scope, http.MethodPost, peoplePath),
+		Service: v.scope == ScopeService, Queues: o.c.Queues != nil && may("/ops/queues"), Outbox: o.outbox != nil && may(routeOf("/outbox/")),
 		Metrics: o.c.Metrics != nil && may("/metrics"), Nav: o.nav(v.scope)}
 	if hold, err := o.c.Store.Hold(r.Context()); err == nil && hold.Held() {
 		f.Held = sendingSays(hold)
@@ -54,15 +57,24 @@ func (o *operator) nav(scope string) (links []navLink) {
 		{navLink{"/outbox/", "Outbox"}, o.outbox != nil},
 		{navLink{"/docs", "API"}, true},
 	} {
-		if l.there && mayDo(scope, http.MethodGet, l.Path) {
+		if l.there && mayDo(scope, http.MethodGet, routeOf(l.Path)) {
 			links = append(links, l.navLink)
 		}
 	}
 	return links
 }
 
+// routeOf returns the route of one of these pages: one whose path ends in a slash
+// is its own.
+func routeOf(path string) string {
+	if strings.HasSuffix(path, "/") {
+		return path + "{$}"
+	}
+	return path
+}
+
 func (o *operator) registerHome() {
-	o.routes.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+	o.routes.HandleFunc("GET "+homePath, func(w http.ResponseWriter, r *http.Request) {
 		if visitorOf(r.Context()).scope == ScopeService {
 			http.Redirect(w, r, peoplePath, http.StatusSeeOther)
 			return

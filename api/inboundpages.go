@@ -47,7 +47,7 @@ func (o *operator) showInbound(w http.ResponseWriter, r *http.Request) {
 		o.pageFailed(w, r, "reply", err)
 		return
 	}
-	page := inboundPage{frame: o.frame(r, "Messages to read"), MayDeal: mayDo(visitorOf(r.Context()).scope, http.MethodPost, inboundPath+"/1"),
+	page := inboundPage{frame: o.frame(r, "Messages to read"), MayDeal: mayDo(visitorOf(r.Context()).scope, http.MethodPost, inboundPath+"/{id}"),
 		Done: dealtWords[r.URL.Query().Get("done")]}
 	if page.Lines, err = o.withPersons(r.Context(), replies); err != nil {
 		o.pageFailed(w, r, "person", err)

@@ -60,9 +60,10 @@ func HashKey(key string) []byte {
 	return sum[:]
 }
 
-// mayDo says whether a scope allows a request by its method and path.
+// mayDo says whether a scope allows a request by its method and the path of its
+// route, as [routes.path] tells it. Never ask it about the path of a request.
 func mayDo(scope, method, path string) bool {
-	if rightsPaths.MatchString(path) {
+	if servesRights(path) {
 		return mayServeRights(scope)
 	}
 	switch scope {
@@ -85,12 +86,12 @@ func mayDo(scope, method, path string) bool {
 // cases. Campaigns, templates, files and everything else are not its business.
 func serviceMay(method, path string) bool {
 	switch path {
-	case "/", "/docs", "/openapi.json":
+	case homePath, "/docs", "/openapi.json":
 		return safeMethod(method)
 	case devicesPath, "/v1/suppressions", "/v1/suppressions/lift", "/v1/suppressions/check":
 		return method == http.MethodPost
 	}
-	for _, part := range []string{"/v1/people", "/v1/inbound", "/v1/cases", peoplePath, inboundPath, "/ops/cases"} {
+	for _, part := range []string{"/v1/people", "/v1/inbound", "/v1/cases", peoplePath, inboundPath, casesPath} {
 		if path == part || strings.HasPrefix(path, part+"/") {
 			return true
 		}

@@ -154,6 +154,13 @@ type consentView struct {
 	Version     int64     `json:"version,omitempty" doc:"Of the wish that took it back"`
 }
 
+// subscriptionView is a subscription with the address that it was confirmed from.
+type subscriptionView struct {
+	suppression.Subscription
+	Key     string `json:"key" doc:"Of the address that it was confirmed from"`
+	Current bool   `json:"current" doc:"She has the address now. Nothing is sent on the ground of one that was confirmed from another"`
+}
+
 // communicationView is a communication with its cause in plain words.
 type communicationView struct {
 	dispatcher.Communication
@@ -171,6 +178,7 @@ type personView struct {
 	WishChanges    []wishChange          `json:"wish_changes" doc:"The newest 500, the newest first"`
 	Consents       []consentView         `json:"consents"`
 	Withdrawn      []consentView         `json:"withdrawn_consents"`
+	Subscriptions  []subscriptionView    `json:"subscriptions" doc:"What she asked for and confirmed from her e-mail addresses, with its proof; what she has left since, too: leaving is a wish"`
 	Communications []communicationView   `json:"communications" doc:"The newest first"`
 	NextCursor     int64                 `json:"next_cursor,omitempty" doc:"Cursor of the next page of communications; absent on the last. A page may be short"`
 	Messages       []suppression.Inbound `json:"messages" doc:"What she answered: the newest 500, the newest first"`
@@ -183,7 +191,7 @@ func (o *operator) file(ctx context.Context, p person, before int64, limit int) 
 	for _, k := range p.known {
 		v.Addresses = append(v.Addresses, personAddress{string(k.Kind), k.Key.String(), k.Current, k.FirstSeen})
 	}
-	for _, add := range []func(context.Context, person, *personView) error{o.addWho, o.addWishes, o.addConsents, o.addMessages} {
+	for _, add := range []func(context.Context, person, *personView) error{o.addWho, o.addWishes, o.addConsents, o.addSubscriptions, o.addMessages} {
 		if err := add(ctx, p, &v); err != nil {
 			return v, err
 		}
@@ -266,6 +274,25 @@ func viewGrant(g suppression.Grant) consentView {
 	return consentView{Purpose: string(g.Purpose), Sender: g.Sender, Granted: g.Granted, At: g.At, Source: g.Source, Evidence: g.Evidence, Notice: g.Notice}
 }
 
+// addSubscriptions adds what was confirmed from each e-mail address that the person
+// has or had. What kind of address a bare key is of, nobody knows.
+func (o *operator) addSubscriptions(ctx context.Context, p person, v *personView) error {
+	v.Subscriptions = []subscriptionView{}
+	for _, k := range p.known {
+		if k.Kind != audience.KindEmail && p.contact != nil {
+			continue
+		}
+		confirmed, err := o.c.Store.Subscriptions(ctx, k.Key)
+		if err != nil {
+			return err
+		}
+		for _, s := range confirmed {
+			v.Subscriptions = append(v.Subscriptions, subscriptionView{s, k.Key.String(), k.Current})
+		}
+	}
+	return nil
+}
+
 func (o *operator) addMessages(ctx context.Context, p person, v *personView) error {
 	replies, err := o.c.Store.RepliesOf(ctx, p.keys(), mostOfAList)
 	if err != nil {
@@ -310,6 +337,7 @@ func (o *operator) registerPeople() {
 	huma.Register(o.api, add, o.addWish)
 	huma.Register(o.api, operation(http.MethodPost, "/v1/people/{id}/wishes/lift", "lift-wish", peopleTag, "Lift a wish on a person's behalf",
 		"Lifts the wish of exactly this scope and cause, as wishes shows it, for all addresses of the person that have it. Other wishes stay, and so does the absence of a consent. "+
+			"A restriction is lifted by its case alone. "+
 			"What is not in force is lifted without an effect: keys is 0."),
 		o.liftWish)
 }

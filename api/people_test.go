@@ -332,6 +332,38 @@ func TestAPersonsFile(t *testing.T) {
 	}
 }
 
+// TestTheSubscriptionsOfAPerson are shown with their whole proof, also those from an
+// address that she had before.
+func TestTheSubscriptionsOfAPerson(t *testing.T) {
+	s, desk := newService(t)
+	s.store.asked.requests = []suppression.Confirmation{{ID: 1, Sender: "exempel", Topic: "offer", AskedAt: begin, ConfirmedAt: chosenAt}, {ID: 2, Sender: "exempel", Topic: "other"}}
+	mail := s.key(audience.KindEmail, "anna@example.com").String()
+	want := []subscriptionView{{suppression.Subscription{Sender: "exempel", Topic: "offer", AskedAt: begin, ConfirmedAt: chosenAt, Source: "https://exempelbolaget.test/",
+		Evidence: "pressed the button", Notice: "2026-01", Wording: "1 sv"}, mail, true}}
+	a := s.as(desk, http.MethodGet, "/v1/people/1", "")
+	a.want(t, http.StatusOK)
+	if diff := cmp.Diff(want, decode[personView](t, a).Subscriptions); diff != "" {
+		t.Error(diff)
+	}
+	if !strings.Contains(a.body, `"wording":"1 sv"`) {
+		t.Error(a.body)
+	}
+	want[0].Current = false
+	if diff := cmp.Diff(want, decode[personView](t, s.as(desk, http.MethodGet, "/v1/people/"+mail, "")).Subscriptions); diff != "" {
+		t.Error("of a bare key: " + diff)
+	}
+	cookie, _ := s.session(desk)
+	page := s.as("", http.MethodGet, "/ops/people/1", "", "Cookie", cookie).body
+	for _, text := range []string{"<h2 id=\"subscriptions\">", "2026-10-01 08:00 UTC", "https://exempelbolaget.test/: pressed the button", "<td>2026-01</td>", "<td>1 sv</td>"} {
+		if !strings.Contains(page, text) {
+			t.Errorf("the page has no %s", text)
+		}
+	}
+	for _, err := range soundness(page) {
+		t.Error(err)
+	}
+}
+
 func TestEveryCauseHasWords(t *testing.T) {
 	for code, causes := range dispatcher.Causes() {
 		if outcomes[code.String()] == "" {
@@ -362,7 +394,7 @@ func TestScopeOfCustomerService(t *testing.T) {
 	may := []string{"GET /docs", "GET /openapi.json", "GET /ops/cases", "GET /ops/cases/{id}", "GET /ops/inbound", "GET /ops/people",
 		"GET /ops/people/{id}", "GET /v1/cases", "GET /v1/cases/{id}", "GET /v1/contacts/{external_id}/export",
 		"GET /v1/contacts/{external_id}/export.html", "GET /v1/inbound", "GET /v1/people/{id}", "GET /v1/people/{id}/export", "GET /v1/people/{id}/export.html", "GET /{$}", "POST /logout", "POST /ops/cases",
-		"POST /ops/cases/{id}/{action}", "POST /ops/inbound/{id}", "POST /ops/people", "POST /ops/people/{id}/lift", "POST /ops/people/{id}/wishes",
+		"POST /ops/cases/{id}/notes", "POST /ops/cases/{id}/route", "POST /ops/cases/{id}/{action}", "POST /ops/inbound/{id}", "POST /ops/people", "POST /ops/people/{id}/lift", "POST /ops/people/{id}/wishes",
 		"POST /v1/cases", "POST /v1/cases/{id}/answer", "POST /v1/cases/{id}/close", "POST /v1/cases/{id}/extend", "POST /v1/cases/{id}/identity",
 		"POST /v1/cases/{id}/lift-restriction", "POST /v1/cases/{id}/notes", "POST /v1/cases/{id}/refuse", "POST /v1/cases/{id}/route",
 		"POST /v1/contacts/{external_id}/erase", "POST /v1/devices", "POST /v1/inbound/{id}/close", "POST /v1/people/find",

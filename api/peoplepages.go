@@ -137,7 +137,7 @@ func (o *operator) showPerson(w http.ResponseWriter, r *http.Request, status int
 		}
 	}
 	page.Title = page.Name
-	page.MaySet = mayDo(visitorOf(ctx).scope, http.MethodPost, peoplePath+"/"+p.id+"/wishes")
+	page.MaySet = mayDo(visitorOf(ctx).scope, http.MethodPost, peoplePath+"/{id}/wishes")
 	i := slices.IndexFunc(v.Wishes, func(w wishView) bool { return w.State != "in_force" })
 	if i < 0 {
 		i = len(v.Wishes)
@@ -209,7 +209,7 @@ func (o *operator) afterWish(w http.ResponseWriter, r *http.Request, p person, d
 
 // fieldsOnPage names the fields as the page does.
 func fieldsOnPage(violations []Violation) []Violation {
-	names := map[string]string{"body.case": "The case number", "body.topic": "The kind of message", "body.sender": "The sender", "body.choice": "The wish", "body": "The wish"}
+	names := map[string]string{"body.case": "The case number", "body.topic": "The kind of message", "body.sender": "The sender", "body.choice": "The wish", "body.cause": "A wish that is", "body": "The wish"}
 	onPage := make([]Violation, len(violations))
 	for i, v := range violations {
 		onPage[i] = v

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -73,6 +75,41 @@ func TestPeopleOnPages(t *testing.T) {
 		}
 		if found := fromElsewhere.FindString(page); found != "" {
 			t.Errorf("%s has %q", name, found)
+		}
+	}
+}
+
+// TestWhatThePageDoesNotLift: a restriction ends by its case, with the day on which
+// the person was informed (GDPR 18(3)), and an erasure when she comes back herself.
+func TestWhatThePageDoesNotLift(t *testing.T) {
+	s, desk := newService(t)
+	cookie, csrf := s.session(desk)
+	key := s.key(audience.KindContact, "k-17")
+	for cause, says := range map[suppression.Cause]string{suppression.Restricted: `<a href="/ops/cases?show=all&amp;kind=restriction">its case</a>`, suppression.Erased: "When she comes back herself"} {
+		entry := suppression.Entry{Key: key, Channel: "*", Topic: "*", Purpose: "*", Sender: "*", Cause: cause, Active: true}
+		s.store.entries = []suppression.Entry{entry}
+		page := s.as("", http.MethodGet, "/ops/people/1", "", "Cookie", cookie).body
+		if strings.Contains(page, "/lift\"") || !strings.Contains(page, says) {
+			t.Errorf("%s: the page offers to lift it, or does not say how it is lifted", cause)
+		}
+		for _, err := range soundness(page) {
+			t.Errorf("%s: %v", cause, err)
+		}
+		lift := url.Values{"csrf": {csrf}, "channel": {"*"}, "topic": {"*"}, "purpose": {"*"}, "sender": {"*"}, "cause": {string(cause)}, "case": {"8"}}
+		a := s.as("", http.MethodPost, "/ops/people/1/lift", lift.Encode(), "Content-Type", form, "Cookie", cookie)
+		if a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, "A wish that is "+string(cause)+" is lifted by") {
+			t.Errorf("%s: %d %s", cause, a.status, a.body)
+		}
+		body := fmt.Sprintf(`{"channel":"*","topic":"*","purpose":"*","sender":"*","cause":%q,"case":"8"}`, cause)
+		s.as(desk, http.MethodPost, "/v1/people/1/wishes/lift", body).want(t, http.StatusUnprocessableEntity)
+		if n := len(s.store.recorded()); n > 0 {
+			t.Fatalf("%s: %d wishes are recorded", cause, n)
+		}
+	}
+	for _, cause := range suppression.Causes {
+		field, _ := reflect.TypeFor[personLift]().FieldByName("Cause")
+		if inAPI := slices.Contains(strings.Split(field.Tag.Get("enum"), ","), string(cause)); inAPI == (notLiftedHere[cause] != "") {
+			t.Errorf("page and API differ on who may lift %s", cause)
 		}
 	}
 }

@@ -154,6 +154,16 @@ func inBody(column string) string {
 	return "body." + column
 }
 
+// notLiftedHere says how the wishes are lifted that need more than a case number.
+var notLiftedHere = map[suppression.Cause]string{
+	suppression.Restricted: "restricted is lifted by its case alone, with the day on which the person was informed: she must be before (GDPR 18(3))",
+	suppression.Erased:     "erased is lifted by suppressions lift alone, when she comes back herself with a new consent",
+}
+
+// LiftedBy says how the wish is lifted where the page of the person offers no
+// button for it.
+func (w wishView) LiftedBy() string { return notLiftedHere[suppression.Cause(w.Cause)] }
+
 // unsetWish lifts a wish, and returns for how many addresses it was in force.
 func (o *operator) unsetWish(ctx context.Context, p person, l personLift) (int, error) {
 	number, err := suppression.CaseNumber(l.Case)
@@ -162,6 +172,9 @@ func (o *operator) unsetWish(ctx context.Context, p person, l personLift) (int, 
 	}
 	if err != nil {
 		return 0, invalid(Violation{Field: "body.case", Rule: err.Error()})
+	}
+	if rule := notLiftedHere[suppression.Cause(l.Cause)]; rule != "" {
+		return 0, invalid(Violation{Field: "body.cause", Rule: rule})
 	}
 	entries, err := o.c.Store.Entries(ctx, p.keys())
 	if err != nil {

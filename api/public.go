@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"utskick/templates"
+	"utskick/tracking"
 )
 
 // public is the site that links in messages lead to. It sets no cookies, runs
@@ -70,7 +71,7 @@ type publicPage struct {
 	Switch  bool               // offer the other language
 	Action  string             // where the form leads
 	Repeat  []field            // what the form says again
-	Senders []templates.Sender // who we are
+	Senders []templates.Sender // who we are: all of us
 }
 
 // field is one of a form that nobody sees.
@@ -89,13 +90,22 @@ func (p *public) notFound(w http.ResponseWriter, r *http.Request) {
 	p.pages.write(w, http.StatusNotFound, "missing", p.page(r, ""))
 }
 
-// unavailable answers when nothing could be read or recorded.
-func (p *public) unavailable(w http.ResponseWriter, r *http.Request) { p.tryAgain(w, r, nil) }
+// unavailable answers when nothing could be read or recorded, and it is not known
+// what a form said. To unsubscribe, the link says it all; of what else was chosen or
+// confirmed, to send it again without its words would say something else.
+func (p *public) unavailable(w http.ResponseWriter, r *http.Request) {
+	var form url.Values
+	if strings.HasPrefix(r.URL.Path, "/u/") {
+		form = url.Values{}
+	}
+	p.tryAgain(w, r, form)
+}
 
-// tryAgain answers so, and offers to send a form again.
+// tryAgain answers so, and offers to send a form again; nil: it is not known.
 func (p *public) tryAgain(w http.ResponseWriter, r *http.Request, form url.Values) {
 	page := p.page(r, "")
-	if r.Method == http.MethodPost {
+	_, page.Senders = firstOf(p.knownSender(r), page.Senders)
+	if r.Method == http.MethodPost && form != nil {
 		page.Action = "?lang=" + page.Words.Language
 		for _, name := range []string{"visit", "choice", "undo", "return", "wider"} {
 			for _, value := range form[name] {
@@ -105,6 +115,19 @@ func (p *public) tryAgain(w http.ResponseWriter, r *http.Request, form url.Value
 	}
 	w.Header().Set("Retry-After", "10")
 	p.pages.write(w, http.StatusServiceUnavailable, "unavailable", page)
+}
+
+// knownSender returns the sender of the message that a link is of, if it is in
+// memory: whoever is told that nothing works now is told whom to write to instead.
+func (p *public) knownSender(r *http.Request) string {
+	kind, text, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	for _, purpose := range []tracking.Purpose{tracking.Unsubscribe, tracking.Preferences} {
+		if token, err := p.c.Signer.Parse(purpose, text); err == nil && kind == string(purpose) {
+			origin, _ := p.groups.get(token.Group)
+			return origin.Sender
+		}
+	}
+	return ""
 }
 
 func (p *public) notAllowed(w http.ResponseWriter, allow string) {
@@ -145,9 +168,15 @@ func (s *senders) get(ctx context.Context) []templates.Sender {
 		s.until = now.Add(askAgain)
 		return s.known
 	}
-	s.known, s.until = found[:min(len(found), mostSenders)], now.Add(rememberSenders)
+	s.known, s.until = found, now.Add(rememberSenders)
 	return s.known
 }
 
-// mostSenders is how many senders a page names.
+// mostSenders is how many senders a page names at its end.
 const mostSenders = 5
+
+// Named are the senders that the end of the page names: that of the message first,
+// where it is known. What the page says of the message asks all of them.
+func (page publicPage) Named() []templates.Sender {
+	return page.Senders[:min(len(page.Senders), mostSenders)]
+}

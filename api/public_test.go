@@ -432,6 +432,84 @@ func TestPublicPages(t *testing.T) {
 	}
 }
 
+// TestTheSenderOfTheMessageAmongMany: a page names five senders at its end, and all
+// that it says of the message's own, wherever that one's name is in the alphabet.
+func TestTheSenderOfTheMessageAmongMany(t *testing.T) {
+	c := &customer{site: newSubscriptionSite(t)}
+	own := c.store.senders["exempel"]
+	own.CustomerService = &templates.CustomerService{Phone: "+46 70 174 06 05"}
+	own.DataProtection = &templates.Officer{Email: "dso@exempelbolaget.test"}
+	own.CookieSettings = "https://exempelbolaget.test/kakor"
+	own.AdPlatforms = []templates.AdPlatform{{Name: "Exempelnätet", Info: "https://natet.test/info"}}
+	c.store.senders["exempel"] = own
+	for _, name := range []string{"a", "b", "c", "d", "e1", "x"} {
+		c.store.senders[name] = templates.Sender{Name: name, FromName: "Bolaget " + name, PostalAddress: "Box 1"}
+	}
+	says := func(want ...string) {
+		t.Helper()
+		for _, text := range append(want, "<strong>Exempelbolaget</strong>") {
+			if !strings.Contains(c.page.body, text) {
+				t.Errorf("it does not say %q", text)
+			}
+		}
+		if n := strings.Count(c.page.body, "<address>"); n != mostSenders || strings.Contains(c.page.body, "Bolaget x") {
+			t.Errorf("its end names %d senders", n)
+		}
+	}
+	c.open("/u/" + c.token(tracking.Unsubscribe, 1, 0, anna))
+	says("From: <strong>Exempelbolaget", "Newsletter &lt;1&gt;")
+	path := "/p/" + c.token(tracking.Preferences, 1, 0, anna)
+	c.open(path)
+	says("70 174 06 05", "dso@exempelbolaget.test", "https://exempelbolaget.test/kakor", "https://natet.test/info", "Newsletter &lt;1&gt;")
+	c.send("choice", "email")
+	c.open(path)
+	c.send("return", "email")
+	c.page.want(t, http.StatusOK)
+	if got := c.store.asked.askings; len(got) != 1 || got[0].Sender != "exempel" {
+		t.Errorf("asked: %+v", got)
+	}
+	c.store.asked.requests = []suppression.Confirmation{{ID: 1, Sender: "exempel", Topic: "offer"}}
+	c.open("/s/" + c.token(tracking.Confirm, 1, 0, anna))
+	says("Newsletter &lt;1&gt;")
+	c.store.fail(errDown)
+	c.page = c.visit(http.MethodPost, path, "choice=sms", "Content-Type", form)
+	c.page.want(t, http.StatusServiceUnavailable)
+	says()
+}
+
+// TestTryAgain: what is sent again says what the form said, or is not offered.
+func TestTryAgain(t *testing.T) {
+	s := newSubscriptionSite(t)
+	s.store.asked.requests = []suppression.Confirmation{{ID: 1, Sender: "exempel", Topic: "offer", Wider: true}}
+	paths := map[string]string{"u": "/u/" + s.token(tracking.Unsubscribe, 1, 0, anna), "p": "/p/" + s.token(tracking.Preferences, 1, 0, anna),
+		"s": "/s/" + s.token(tracking.Confirm, 1, 0, anna)}
+	const wider, button = `name="wider" value="1"`, `<form method="post"`
+	s.store.fail(errDown)
+	for body, want := range map[string]bool{"wider=1": true, "": false} {
+		a := s.visit(http.MethodPost, paths["s"], body, "Content-Type", form)
+		if a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, button) || strings.Contains(a.body, wider) != want {
+			t.Errorf("%q was not confirmed: %d %s", body, a.status, a.body)
+		}
+	}
+	if a := s.visit(http.MethodGet, paths["s"], ""); strings.Contains(a.body, button) {
+		t.Error("a page that was looked at offers to send a form")
+	}
+	away, _ := newAwaySite(t)
+	if a := away.visit(http.MethodPost, paths["s"], "wider=1", "Content-Type", form); a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, wider) {
+		t.Errorf("while the database is away: %d %s", a.status, a.body)
+	}
+	// At overload, and after a panic, nobody has read the form.
+	for kind, path := range paths {
+		r := httptest.NewRequest(http.MethodPost, path, strings.NewReader("choice=everything&wider=1"))
+		r.Header.Set("Content-Type", form)
+		a := ask(http.HandlerFunc(s.server.public.unavailable), r)
+		a.want(t, http.StatusServiceUnavailable)
+		if offered := strings.Contains(a.body, button); offered != (kind == "u") {
+			t.Errorf("%s: offers to send a form again that nobody has read: %v", kind, offered)
+		}
+	}
+}
+
 func TestBothLanguagesSayEverything(t *testing.T) {
 	for _, w := range []words{english, swedish} {
 		saysEverything(t, w.Language, reflect.ValueOf(w))

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -22,8 +22,19 @@ type Rights interface {
 
 const rightsTag = "People's rights"
 
-// rightsPaths are where all that is held about somebody can be had, and removed.
-var rightsPaths = regexp.MustCompile(`^/v1/(contacts|people)/[^/]+/(export|export\.html|erase)$`)
+// The routes where all that is held about somebody can be had, and removed.
+const (
+	exportRoute           = "/v1/contacts/{external_id}/export"
+	exportPageRoute       = "/v1/contacts/{external_id}/export.html"
+	eraseRoute            = "/v1/contacts/{external_id}/erase"
+	personExportRoute     = "/v1/people/{id}/export"
+	personExportPageRoute = "/v1/people/{id}/export.html"
+	personEraseRoute      = "/v1/people/{id}/erase"
+)
+
+func servesRights(path string) bool {
+	return slices.Contains([]string{exportRoute, exportPageRoute, eraseRoute, personExportRoute, personExportPageRoute, personEraseRoute}, path)
+}
 
 // mayServeRights says which scopes may export and erase: reading lists is not
 // enough for all about one person, and neither is running campaigns.
@@ -38,15 +49,15 @@ func (o *operator) eraser() *rights.Eraser {
 }
 
 func (o *operator) registerRights() {
-	export := operation(http.MethodGet, "/v1/contacts/{external_id}/export", "export-person", rightsTag, "Export all that is held about a person (JSON)",
+	export := operation(http.MethodGet, exportRoute, "export-person", rightsTag, "Export all that is held about a person (JSON)",
 		"For access and portability (GDPR 15 and 20). Needs a key of scope admin or service, and is in the audit log. The format is stable; docs/formats.md has it.")
 	export.Responses = map[string]*huma.Response{"200": {Description: "The export", Content: map[string]*huma.MediaType{"application/json": {}}}}
 	huma.Register(o.api, export, o.exportJSON)
-	page := operation(http.MethodGet, "/v1/contacts/{external_id}/export.html", "export-person-page", rightsTag, "Export all that is held about a person (a page to read)",
+	page := operation(http.MethodGet, exportPageRoute, "export-person-page", rightsTag, "Export all that is held about a person (a page to read)",
 		"One file that needs nothing else, in Swedish or English by the person's locale, or by lang.")
 	page.Responses = map[string]*huma.Response{"200": {Description: "The page", Content: map[string]*huma.MediaType{"text/html": {}}}}
 	huma.Register(o.api, page, o.exportHTML)
-	erase := operation(http.MethodPost, "/v1/contacts/{external_id}/erase", "erase-person", rightsTag, "Erase a person",
+	erase := operation(http.MethodPost, eraseRoute, "erase-person", rightsTag, "Erase a person",
 		"When this answers, nothing new can be sent to the person. She is erased within a minute, or once the last run has ended that has her (GDPR 17). "+
 			"What is kept is her keyed suppression, so that a later import of her is not sent to, unless she declines it.")
 	erase.DefaultStatus = http.StatusAccepted
@@ -61,17 +72,17 @@ func (o *operator) registerRights() {
 func (o *operator) registerRightsOfPeople() {
 	const what = "As for a contact. For a key it is what is held under it of somebody who is no contact: what she answered, her cases, her wishes, " +
 		"and newsletters that she asked for. A key that a contact has or had is refused: take the contact."
-	export := operation(http.MethodGet, "/v1/people/{id}/export", "export-found-person", rightsTag, "Export all that is held about a person or a key (JSON)", what)
+	export := operation(http.MethodGet, personExportRoute, "export-found-person", rightsTag, "Export all that is held about a person or a key (JSON)", what)
 	export.Responses = map[string]*huma.Response{"200": {Description: "The export", Content: map[string]*huma.MediaType{"application/json": {}}}}
 	huma.Register(o.api, export, func(ctx context.Context, in *foundPath) (*huma.StreamResponse, error) {
 		return asJSON(o.exportFound(ctx, *in, "json"))
 	})
-	page := operation(http.MethodGet, "/v1/people/{id}/export.html", "export-found-person-page", rightsTag, "Export all that is held about a person or a key (a page to read)", what)
+	page := operation(http.MethodGet, personExportPageRoute, "export-found-person-page", rightsTag, "Export all that is held about a person or a key (a page to read)", what)
 	page.Responses = map[string]*huma.Response{"200": {Description: "The page", Content: map[string]*huma.MediaType{"text/html": {}}}}
 	huma.Register(o.api, page, func(ctx context.Context, in *foundPath) (*huma.StreamResponse, error) {
 		return asPage(o.exportFound(ctx, *in, "html"))
 	})
-	erase := operation(http.MethodPost, "/v1/people/{id}/erase", "erase-found-person", rightsTag, "Erase a person, or what is held under a key", what)
+	erase := operation(http.MethodPost, personEraseRoute, "erase-found-person", rightsTag, "Erase a person, or what is held under a key", what)
 	erase.DefaultStatus = http.StatusAccepted
 	huma.Register(o.api, erase, o.eraseFound)
 }

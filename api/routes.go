@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 )
 
 // routes is a mux that remembers its patterns, so that a test can ask every one
@@ -28,6 +29,18 @@ func (r *routes) ServeHTTP(w http.ResponseWriter, req *http.Request) { r.mux.Ser
 // pattern returns the pattern that a request matches, or nothing.
 func (r *routes) pattern(req *http.Request) string {
 	_, pattern := r.mux.Handler(req)
+	return pattern
+}
+
+// path returns the path of the pattern that a request matches, such as
+// /v1/contacts/{external_id}, or nothing. It says which route is asked for,
+// whatever the ids look like: an id may have a slash in it, escaped, so the
+// decoded path of a request may look like that of another route.
+func (r *routes) path(req *http.Request) string {
+	pattern := r.pattern(req)
+	if _, path, found := strings.Cut(pattern, " "); found {
+		return path
+	}
 	return pattern
 }
 

@@ -69,6 +69,8 @@ type Wishes interface {
 // Library is what is said, and by whom.
 type Library interface {
 	Senders(ctx context.Context) ([]templates.Sender, error)
+	// SenderByName returns a sender with the version of its privacy notice that is in
+	// force; Senders, those of the records as they were saved.
 	SenderByName(ctx context.Context, name string) (templates.Sender, error)
 	SaveSender(ctx context.Context, sender templates.Sender) error
 	Templates(ctx context.Context) ([]templates.Template, error)

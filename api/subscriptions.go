@@ -81,8 +81,6 @@ func (o *operator) askSubscription(ctx context.Context, in *struct{ Body subscri
 		refuse("sender", "is not the name of a sender")
 	case !slices.Contains(senders[i].Subscriptions, b.Topic):
 		refuse("topic", "is not among the subscriptions of the sender")
-	default:
-		a.Notice = senders[i].NoticeVersion
 	}
 	if len(violations) > 0 {
 		return nil, invalid(violations...)
@@ -90,6 +88,13 @@ func (o *operator) askSubscription(ctx context.Context, in *struct{ Body subscri
 	if o.c.Channels != nil && !slices.Contains(o.c.Channels, audience.Email) {
 		return nil, newProblem(http.StatusConflict, "no provider is configured for email, so nobody could confirm: set UTSKICK_EMAIL")
 	}
+	// A record need not name the version of the notice: the one that is in force is
+	// part of the proof.
+	sender, err := o.c.Store.SenderByName(ctx, b.Sender)
+	if err != nil {
+		return nil, o.failed("sender", err)
+	}
+	a.Notice = sender.NoticeVersion
 	// A form that hangs up has still asked.
 	if err := o.c.Store.AskConfirmation(context.WithoutCancel(ctx), a); err != nil {
 		return nil, o.failed("subscription", err)

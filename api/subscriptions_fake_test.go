@@ -65,7 +65,8 @@ func (m *memory) Subscriptions(_ context.Context, email audience.Key) (found []s
 	defer m.mu.Unlock()
 	for _, c := range m.asked.requests {
 		if !c.ConfirmedAt.IsZero() {
-			found = append(found, suppression.Subscription{Sender: c.Sender, Topic: c.Topic, ConfirmedAt: c.ConfirmedAt})
+			found = append(found, suppression.Subscription{Sender: c.Sender, Topic: c.Topic, AskedAt: c.AskedAt, ConfirmedAt: c.ConfirmedAt,
+				Source: "https://exempelbolaget.test/", Evidence: "pressed the button", Notice: "2026-01", Wording: "1 sv"})
 		}
 	}
 	return found, m.down

@@ -186,6 +186,25 @@ func TestReturn(t *testing.T) {
 	}
 }
 
+// TestTheNoticeInForceIsPartOfTheProof, though the sender's record names none.
+func TestTheNoticeInForceIsPartOfTheProof(t *testing.T) {
+	c := &customer{site: newSubscriptionSite(t)}
+	sender := c.store.senders["exempel"]
+	sender.NoticeVersion = ""
+	c.store.senders["exempel"] = sender
+	c.store.notices = []templates.PrivacyNotice{{Sender: "exempel", Version: "2026-02"}}
+	c.as(c.addKey("app", ScopeApp), http.MethodPost, "/v1/subscriptions", `{"email":"anna@example.com","sender":"exempel","topic":"offer","source":"x"}`).want(t, http.StatusAccepted)
+	path := "/p/" + c.token(tracking.Preferences, 1, 0, anna)
+	c.open(path)
+	c.send("choice", "email")
+	c.open(path)
+	c.send("return", "email")
+	c.page.want(t, http.StatusOK)
+	if got := c.store.asked.askings; len(got) != 2 || got[0].Notice != "2026-02" || got[1].Notice != "2026-02" {
+		t.Errorf("asked under %+v", got)
+	}
+}
+
 // TestWhichIsWhich: the pages of a newsletter tell it from all marketing.
 func TestWhichIsWhich(t *testing.T) {
 	s := newSubscriptionSite(t)

@@ -65,7 +65,11 @@ func TestErasure(t *testing.T) {
 		}
 	}
 	w.wantAudited(p)
-	w.must("doctor")
+	// Exports name as recipients those whom the process that makes them is told of.
+	w.env["UTSKICK_SMS"], w.env["UTSKICK_PUSH"] = "outbox", ""
+	if out := w.must("doctor"); !strings.Contains(out, "name no recipient for what is not set: UTSKICK_PUSH;") {
+		t.Errorf("the doctor says %s", out)
+	}
 }
 
 // exported wants the export of a contact to have all of these words, in both

@@ -55,7 +55,8 @@ func (s *Store) SenderByName(ctx context.Context, name string) (templates.Sender
 	return sender, err
 }
 
-// Senders lists all senders by name.
+// Senders lists all senders by name, as they were saved: what a record does not say
+// is not in it, the version of the privacy notice in force included.
 func (s *Store) Senders(ctx context.Context) ([]templates.Sender, error) {
 	var out []templates.Sender
 	err := each(ctx, s.read, `select record from senders order by name`, nil, func(rows *sql.Rows) error {

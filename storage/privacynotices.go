@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"utskick/audience"
@@ -99,7 +101,38 @@ func (s *Store) noticeOf(ctx context.Context, tx *sql.Tx, sender string) (versio
 	if err := tx.QueryRowContext(ctx, text, q.args...).Scan(&version); err != nil {
 		return "", fmt.Errorf("find the privacy notice in force: %w", err)
 	}
+	if version == "" && ofAll(sender) {
+		return s.noticesOfAll(ctx, tx)
+	}
 	return version, nil
+}
+
+// ofAll says whether a sender is all of them.
+func ofAll(sender string) bool { return sender == "" || sender == suppression.Any }
+
+// noticesOfAll says under which versions somebody spoke to all senders, where none
+// is saved for all: under the one that each of them has in force, or else under
+// those, each behind the name of its sender. Who has none is left out.
+func (s *Store) noticesOfAll(ctx context.Context, tx *sql.Tx) (string, error) {
+	q := s.query()
+	text := `select s.name, ` + s.noticeInForce(q, "s.name") + ` from senders s order by s.name`
+	var versions, named []string
+	err := each(ctx, tx, text, q.args, func(rows *sql.Rows) error {
+		var name, version string
+		err := rows.Scan(&name, &version)
+		versions = append(versions, version)
+		if version != "" {
+			named = append(named, name+" "+version)
+		}
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("read the privacy notices of all senders: %w", err)
+	}
+	if len(named) == len(versions) && len(slices.Compact(versions)) == 1 {
+		return versions[0], nil
+	}
+	return strings.Join(named, ", "), nil
 }
 
 // saidTo is whom somebody spoke to: the sender of the message that she came from,
@@ -112,28 +145,17 @@ type saidTo struct {
 // stamp notes with entries under which version of the privacy notice they were
 // said; to is whom, by entry. What has one, from the journal, keeps it.
 func (s *Store) stamp(ctx context.Context, tx *sql.Tx, entries []suppression.Entry, to []saidTo) error {
-	found := map[saidTo]string{}
-	var groups []int64
-	var senders []string
+	there := map[saidTo]bool{}
+	var ask []saidTo
 	for i, e := range entries {
-		if _, there := found[to[i]]; e.Notice == "" && !there {
-			found[to[i]] = ""
-			groups, senders = append(groups, to[i].group), append(senders, to[i].sender)
+		if e.Notice == "" && !there[to[i]] {
+			there[to[i]], ask = true, append(ask, to[i])
 		}
 	}
-	if len(groups) == 0 {
+	if len(ask) == 0 {
 		return nil
 	}
-	q := s.query()
-	text := `select u.grp, u.sender, ` + s.noticeInForce(q, "u.told") + ` from (select u.grp, u.sender, coalesce((select g.sender from groups g where g.id = u.grp), u.sender) as told from ` +
-		q.table("u", ints("grp", groups), texts("sender", senders)) + `) u`
-	err := each(ctx, tx, text, q.args, func(rows *sql.Rows) error {
-		var t saidTo
-		var version string
-		err := rows.Scan(&t.group, &t.sender, &version)
-		found[t] = version
-		return err
-	})
+	found, err := s.noticesTo(ctx, tx, ask)
 	if err != nil {
 		return fmt.Errorf("find the privacy notices in force: %w", err)
 	}
@@ -143,6 +165,36 @@ func (s *Store) stamp(ctx context.Context, tx *sql.Tx, entries []suppression.Ent
 		}
 	}
 	return nil
+}
+
+// noticesTo returns the versions in force of whom somebody spoke to.
+func (s *Store) noticesTo(ctx context.Context, tx *sql.Tx, ask []saidTo) (found map[saidTo]string, err error) {
+	groups, senders := make([]int64, len(ask)), make([]string, len(ask))
+	for i, to := range ask {
+		groups[i], senders[i] = to.group, to.sender
+	}
+	q := s.query()
+	text := `select u.grp, u.sender, u.told, ` + s.noticeInForce(q, "u.told") + ` from (select u.grp, u.sender, coalesce((select g.sender from groups g where g.id = u.grp), u.sender) as told from ` +
+		q.table("u", ints("grp", groups), texts("sender", senders)) + `) u`
+	found = map[saidTo]string{}
+	var toAll []saidTo // and none is saved for all
+	err = each(ctx, tx, text, q.args, func(rows *sql.Rows) error {
+		var t saidTo
+		var told, version string
+		err := rows.Scan(&t.group, &t.sender, &told, &version)
+		if found[t] = version; version == "" && ofAll(told) {
+			toAll = append(toAll, t)
+		}
+		return err
+	})
+	if err != nil || len(toAll) == 0 {
+		return found, err
+	}
+	version, err := s.noticesOfAll(ctx, tx)
+	for _, t := range toAll {
+		found[t] = version
+	}
+	return found, err
 }
 
 // markFirst marks, of all communications with a person, the first that was sent

@@ -124,8 +124,11 @@ var around = vocabulary("hej hejsan hello hi dear tack snälla vänligen please 
 	"nummer numret number list listan lista lists")
 
 var (
-	polite   = vocabulary("tack please snälla thanks hej hello pls")
-	renewals = vocabulary("start starta unstop ja yes")
+	polite = vocabulary("tack please snälla thanks hej hello pls")
+	// Twilio's words (https://help.twilio.com/articles/223134027), by which it lets
+	// messages through again itself, and the Swedish START. JA is none of them: it
+	// answers whatever question came last from the number, be it customer service's.
+	renewals = vocabulary("start starta unstop yes")
 	helps    = vocabulary("help hjälp info")
 )
 

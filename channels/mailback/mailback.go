@@ -25,8 +25,9 @@ type Kind string
 const (
 	Delivery  Kind = "delivery"  // a server tells what became of a message
 	Feedback  Kind = "feedback"  // a mailbox provider tells what a person says of a message
-	Automatic Kind = "automatic" // a machine answered, or it went to many
+	Automatic Kind = "automatic" // a machine answered
 	Reply     Kind = "reply"     // a person wrote it
+	Bulk      Kind = "bulk"      // it says that it is one of many: a machine may have answered, or a person by a list
 )
 
 // Message is a message that came back.
@@ -46,7 +47,7 @@ type Message struct {
 	// a Feedback names them.
 	Addressed []string
 
-	// Of a Reply.
+	// Of a Reply, and of a Bulk.
 	From    string   // address
 	To      []string // addresses
 	Subject string
@@ -108,7 +109,7 @@ func Read(raw []byte) (Message, error) {
 	case isReportOf(top, "feedback-report"):
 		err = ErrFeedback
 	case m.readQmail(top), m.readExim(top):
-	case automatic(top):
+	case automatic(top), toMany(top.header) && fromServer(top):
 		m.Kind = Automatic
 		if fromServer(top) {
 			err = ErrUnknown
@@ -131,6 +132,9 @@ func nameOf(h header, raw []byte) string {
 
 func (m *Message) readReply(top entity) error {
 	m.Kind, m.Subject = Reply, top.header.text("Subject")
+	if toMany(top.header) {
+		m.Kind = Bulk
+	}
 	from := addresses(top.header.get("From"))
 	if len(from) == 0 {
 		from = addresses(top.header.get("Sender"))

@@ -147,16 +147,23 @@ func TestLimits(t *testing.T) {
 }
 
 // TestAutomatic: each sign is enough by itself, and what only looks like one is none.
+// What lists and mail programs add to people's own words is none.
 func TestAutomatic(t *testing.T) {
 	for fields, want := range map[string]mailback.Kind{
 		"Auto-Submitted: auto-replied (vacation)":        mailback.Automatic,
 		"Auto-Submitted: auto-generated; x=y":            mailback.Automatic,
 		"auto-submitted:NO":                              mailback.Reply,
-		"Precedence: bulk":                               mailback.Automatic,
-		"Precedence: Junk":                               mailback.Automatic,
+		"Precedence: auto_reply":                         mailback.Automatic,
+		"Precedence: bulk":                               mailback.Bulk,
+		"Precedence: Junk":                               mailback.Bulk,
+		"Precedence: bulk\nAuto-Submitted: auto-replied": mailback.Automatic,
+		"Precedence: bulk\nAuto-Submitted: no":           mailback.Bulk,
+		"Precedence: junk\nSubject: Autosvar":            mailback.Automatic,
+		"Precedence: list":                               mailback.Reply,
+		"Precedence: list\nReturn-Path: <>":              mailback.Automatic,
 		"Precedence: first-class":                        mailback.Reply,
-		"X-Auto-Response-Suppress: OOF, AutoReply":       mailback.Automatic,
-		"X-Auto-Response-Suppress: None":                 mailback.Reply,
+		"X-Auto-Response-Suppress: OOF, AutoReply":       mailback.Reply,
+		"X-Auto-Response-Suppress: All":                  mailback.Reply,
 		"X-Autoreply: yes":                               mailback.Automatic,
 		"X-Autorespond: Semester":                        mailback.Automatic,
 		"Return-Path: <>":                                mailback.Automatic,
@@ -229,7 +236,7 @@ func FuzzRead(f *testing.F) {
 			if m.Feedback == "" {
 				t.Fatal("a complaint without a type")
 			}
-		case mailback.Reply:
+		case mailback.Reply, mailback.Bulk:
 			if m.From == "" {
 				t.Fatal("an answer by nobody")
 			}

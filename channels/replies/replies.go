@@ -121,7 +121,7 @@ func (im Importer) message(ctx context.Context, raw []byte, report *Report) (mai
 		err = t.delivery(ctx)
 	case mailback.Feedback:
 		err = t.feedback(ctx)
-	case mailback.Reply:
+	case mailback.Reply, mailback.Bulk:
 		rule = t.reply()
 	default:
 		t.counts.Automatic++

@@ -13,6 +13,8 @@ import (
 // came from, and for the one that the message was sent to which it quotes. What is
 // not clear, or says more, waits for customer service. START is not clear: whoever
 // wrote it, a sender's address is easily forged, and it would give up a protection.
+// What may be a machine's is read for a clear objection alone: nobody wants to read
+// the rest, and an objection that is thrown away harms the person.
 func (t *taking) reply() mailback.Rule {
 	address, err := audience.NormalizeEmail(t.m.From)
 	if err != nil {
@@ -20,6 +22,10 @@ func (t *taking) reply() mailback.Rule {
 	}
 	from := suppression.Reply{At: t.at, Channel: audience.Email, Key: t.im.Keyer.Key(audience.KindEmail, address), To: t.m.To}
 	objects, rest := readOwn(t.m.Subject, t.m.Own)
+	if t.m.Kind == mailback.Bulk && !objects {
+		t.counts.Automatic++
+		return ""
+	}
 	if objects {
 		t.counts.Objections++
 		stop := from

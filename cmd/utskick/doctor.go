@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
+	"utskick/audience"
 	"utskick/dispatcher"
 )
 
@@ -60,6 +62,7 @@ func (a *app) examine(sh *shell) ([]check, error) {
 	for _, ch := range a.channels() {
 		checks = append(checks, check{Name: "provider", OK: true, Says: ch})
 	}
+	checks = append(checks, a.exportsName())
 	for _, look := range []func(*shell) ([]check, error){a.holds, a.lapses} {
 		found, err := look(sh)
 		if err != nil {
@@ -83,6 +86,23 @@ func (a *app) examine(sh *shell) ([]check, error) {
 		checks = append(checks, c)
 	}
 	return checks, err
+}
+
+// exportsName says whom an access export that is made here names as recipients of
+// the address. It is nothing wrong: this may be a worker of one channel, where none
+// is made.
+func (a *app) exportsName() check {
+	c := check{Name: "access exports", OK: true, Says: "name the provider of every channel"}
+	var lacking []string
+	for _, ch := range audience.Channels {
+		if a.cfg.Providers[ch] == "" {
+			lacking = append(lacking, "UTSKICK_"+strings.ToUpper(string(ch)))
+		}
+	}
+	if len(lacking) > 0 {
+		c.Says = "those made here name no recipient for what is not set: " + strings.Join(lacking, ", ") + "; serve and people export need all that anybody sends by"
+	}
+	return c
 }
 
 func (a *app) reconcile(sh *shell, campaign string) check {

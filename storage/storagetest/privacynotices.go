@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -118,6 +119,48 @@ func noticesInForce(t *testing.T, e *Env) {
 	if got, err := e.SenderByName(e.ctx(), "exempelbolaget"); err != nil || got.NoticeVersion != "g1" {
 		t.Errorf("messages are sent under %q, %v", got.NoticeVersion, err)
 	}
+}
+
+// noticesOfAll: without a notice for all, what was said to all senders was said under
+// those of each.
+func noticesOfAll(t *testing.T, e *Env) {
+	const own, bank = "exempelbolaget", "exempelbanken"
+	e.library(audience.Email)
+	sender, err := e.SenderByName(e.ctx(), own)
+	e.must(err)
+	save := func(name, version string) {
+		t.Helper()
+		sender.Name, sender.NoticeVersion = name, version
+		e.must(e.SaveSender(e.ctx(), sender))
+	}
+	times := 0
+	check := func(what, want string) {
+		t.Helper()
+		times++
+		c := contact(fmt.Sprintf("c%d", times), fmt.Sprintf("c%d@example.com", times))
+		_, err := e.SaveContacts(e.ctx(), []audience.Row{{Contact: c, Set: all, Consents: map[string]bool{string(suppression.Profiling): true}}})
+		e.must(err)
+		who := e.Keyer.Key(audience.KindContact, c.ExternalID)
+		consents, _, err := e.Consents(e.ctx(), who)
+		e.must(err)
+		e.must1(e.Record(e.ctx(), objection(who)))
+		entries, err := e.Entries(e.ctx(), []audience.Key{who})
+		e.must(err)
+		if got := []string{entries[0].Notice, consents[0].Notice}; !slices.Equal(got, []string{want, want}) {
+			t.Errorf("%s: an objection and a consent under %q, want %q", what, got, want)
+		}
+	}
+	check("no notice", "")
+	save(own, "v1")
+	check("one sender", "v1")
+	save(bank, "v1")
+	check("two with the same", "v1")
+	save(bank, "")
+	check("one of them with none", own+" v1")
+	save(bank, "b1")
+	check("two with others", bank+" b1, "+own+" v1")
+	e.notices(privacyNotice("*", "g1", "2026-01-01"))
+	check("one for all", "g1")
 }
 
 // undoneNotices: a visit that is undone leaves the version of what stood before.

@@ -118,6 +118,7 @@ func Run(t *testing.T, e Engine) {
 		{"the auditor finds what a lost worker did", auditingLost},
 		{"versions of a privacy notice are not exchanged", privacyNoticesStay},
 		{"what was said is kept with the privacy notice in force", noticesInForce},
+		{"what was said to all senders is kept with the privacy notices of each", noticesOfAll},
 		{"what is undone leaves the privacy notice of before", undoneNotices},
 		{"the first message under a privacy notice is told from the others", firstUnderNotice},
 		{"soft opt-in counts towards senders to whom there is a relation", relations},
