@@ -380,10 +380,12 @@ func (s *Store) RingEnded(ctx context.Context, channel audience.Channel, limit i
 const notHeld = `exists (select 1 from guard where held_at = 0)`
 
 func (s *Store) ringBatches(ctx context.Context, due string, channel audience.Channel, limit int) ([]dispatcher.BatchRef, error) {
-	text := `update batches set rung_at = $1 where id in (
-		select b.id from batches b join runs r on r.id = b.run
+	// Picked once: Postgres may run a subquery again for each row that it compares,
+	// and, skipping what it has locked itself, pick others the second time.
+	text := `with picked as materialized (select b.id from batches b join runs r on r.id = b.run
 		where b.state = 0 and b.channel = $2 and (b.rung_at <= $3 or b.rung_at > $5) and (` + due + `) and ` + notHeld + `
-		order by b.not_before, b.id limit $4` + s.d.skipLockedOf("b") + `) returning id, fence, channel`
+		order by b.not_before, b.id limit $4` + s.d.skipLockedOf("b") + `)
+		update batches set rung_at = $1 where id in (select id from picked) returning id, fence, channel`
 	var refs []dispatcher.BatchRef
 	now := s.millis()
 	err := each(ctx, s.write, text, []any{now, string(channel), now - ringAgain, limit, now + ringAgain}, func(rows *sql.Rows) error {

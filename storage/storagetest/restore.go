@@ -49,7 +49,7 @@ func openRestored(t *testing.T, engine Engine) *restored {
 
 // backedUp are the tables that goBack puts back, in an order that foreign keys
 // allow.
-var backedUp = []string{"suppressions", "suppression_head", "guard", "runs", "slices", "groups", "members", "batches", "calls"}
+var backedUp = []string{"suppressions", "suppression_changes", "suppression_head", "guard", "runs", "slices", "groups", "members", "batches", "calls"}
 
 // backUp copies the tables, and returns a function that puts them back. The
 // database then says what it said at the copy, as a restored one does.
