@@ -41,20 +41,43 @@ func (s *Store) saveSubscriptions(ctx context.Context, tx *sql.Tx, sender templa
 
 // AskConfirmation returns when a request is durable, from which one mail follows;
 // or, for an address that has had its mails of the day, at once. Which of the two
-// it was is nobody's business.
+// it was is nobody's business. Of two at once that take the same number, one takes
+// the next.
 func (s *Store) AskConfirmation(ctx context.Context, a suppression.Asking) error {
+	k := s.keyOf(audience.KindEmail, a.Address)
+	for {
+		asked, err := s.askOnce(ctx, k, a)
+		if err != nil {
+			return fmt.Errorf("ask for a confirmation: %w", err)
+		}
+		if asked {
+			return nil
+		}
+		const text = `select count(*) from confirmations c where c.k = $1 and c.asked_at > $2`
+		var today int
+		if err := s.read.QueryRowContext(ctx, text, keyArg(k), s.aDayAgo()).Scan(&today); err != nil {
+			return fmt.Errorf("count the confirmations of a day: %w", err)
+		}
+		if today >= suppression.MostConfirmations {
+			return nil
+		}
+	}
+}
+
+func (s *Store) aDayAgo() int64 { return s.now().Add(-24 * time.Hour).UnixMilli() }
+
+// askOnce reports whether the request was written.
+func (s *Store) askOnce(ctx context.Context, key audience.Key, a suppression.Asking) (bool, error) {
 	q := s.query()
-	k := q.cast(keyArg(s.keyOf(audience.KindEmail, a.Address)), "bytea")
-	now, since := q.cast(q.now, "bigint"), q.arg(q.now-(24*time.Hour).Milliseconds())
+	k := q.cast(keyArg(key), "bytea")
+	now, since := q.cast(q.now, "bigint"), q.arg(s.aDayAgo())
 	text := fmt.Sprintf(`insert into confirmations (k, n, address, sender, topic, locale, source, notice, asked_at)
 		select %[1]s, coalesce(max(c.n), 0) + 1, %[2]s, %[3]s, %[4]s, %[5]s, %[6]s, %[7]s, %[8]s from confirmations c where c.k = %[1]s
 		having coalesce(sum(case when c.asked_at > %[9]s then 1 else 0 end), 0) < %[10]d on conflict (k, n) do nothing`,
 		k, q.cast(a.Address, "text"), q.cast(a.Sender, "text"), q.cast(a.Topic, "text"), q.cast(a.Locale, "text"), q.cast(a.Source, "text"),
 		q.cast(a.Notice, "text"), now, since, suppression.MostConfirmations)
-	if _, err := s.write.ExecContext(ctx, text, q.args...); err != nil {
-		return fmt.Errorf("ask for a confirmation: %w", err)
-	}
-	return nil
+	n, err := affected(s.write.ExecContext(ctx, text, q.args...))
+	return n == 1, err
 }
 
 // AskReturn does so of whoever has or had the address of a key, at the e-mail

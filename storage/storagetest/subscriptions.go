@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -173,6 +174,32 @@ func confirmationsAreFew(t *testing.T, e *Env) {
 	e.must(e.AskReturn(e.ctx(), e.email("nobody@example.com"), asking("", suppression.Any)))
 	if n := mails(); n != 0 {
 		t.Errorf("%d mails to nobody", n)
+	}
+}
+
+// askedAtOnce: a form that is sent twice, or by two at the same moment, costs
+// nobody her mail.
+func askedAtOnce(t *testing.T, e *Env) {
+	const addresses = 10
+	var all sync.WaitGroup
+	for range suppression.MostConfirmations {
+		for i := range addresses {
+			all.Go(func() {
+				if err := e.AskConfirmation(e.ctx(), asking(address(i), "newsletter")); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	all.Wait()
+	mails := map[audience.Key]int{}
+	for due := e.sent(); due.ID != 0; due = e.sent() {
+		mails[due.Key]++
+	}
+	for i := range addresses {
+		if n := mails[e.email(address(i))]; n != suppression.MostConfirmations {
+			t.Errorf("%d mails to an address that asked %d times", n, suppression.MostConfirmations)
+		}
 	}
 }
 

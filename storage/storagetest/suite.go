@@ -90,6 +90,7 @@ func Run(t *testing.T, e Engine) {
 		{"a confirmation is called once, and sent at most once", confirmationsOnce},
 		{"a link confirms once, within its time", confirmingOnce},
 		{"a subscription lifts what stands against it, and nothing else", subscribingLifts},
+		{"who asks at the same moment as another has her mail, too", askedAtOnce},
 		{"a return lifts a person's own words against mail alone", returning},
 		{"a contact made of a subscriber yields to the retailer's", yielding},
 		{"what is not clear waits for somebody who reads it", repliesUnclear},
