@@ -231,7 +231,7 @@ func (s *Store) confirm(ctx context.Context, tx *sql.Tx, by suppression.Confirme
 		return c, w, err
 	}
 	c.ConfirmedAt = timeOf(now.UnixMilli())
-	made, err := s.makeSubscriber(ctx, tx, by.Key, c, address)
+	made, fresh, err := s.makeSubscriber(ctx, tx, by.Key, c, address)
 	if err != nil {
 		return c, w, err
 	}
@@ -243,8 +243,12 @@ func (s *Store) confirm(ctx context.Context, tx *sql.Tx, by suppression.Confirme
 		return c, w, err
 	}
 	c.Wider = !by.Wider && c.IsWider(entries, now)
-	w, err = s.lift(ctx, tx, c.Lifts(entries, by.Wider, now), fmt.Sprintf("confirmed by mail, request %d", c.ID))
-	return c, w, err
+	if w, err = s.lift(ctx, tx, c.Lifts(entries, by.Wider, now), fmt.Sprintf("confirmed by mail, request %d", c.ID)); err != nil {
+		return c, w, err
+	}
+	// What is left of what was said at the address binds the contact.
+	bound, err := s.bindWishes(ctx, tx, fresh)
+	return c, w.and(bound), err
 }
 
 // lift writes changes of entries, of which those that are lifted get the proof.
@@ -278,16 +282,16 @@ func (s *Store) subscribe(ctx context.Context, tx *sql.Tx, by suppression.Confir
 
 // makeSubscriber makes a contact of an address that no contact has. It has no
 // basis: she has asked for the topic, and for nothing else.
-func (s *Store) makeSubscriber(ctx context.Context, tx *sql.Tx, key audience.Key, c suppression.Confirmation, address string) (made sql.NullInt64, err error) {
+func (s *Store) makeSubscriber(ctx context.Context, tx *sql.Tx, key audience.Key, c suppression.Confirmation, address string) (made sql.NullInt64, fresh []newKey, err error) {
 	holders, err := s.holders(ctx, tx, key)
 	if err != nil || len(holders) > 0 {
-		return made, err
+		return made, nil, err
 	}
 	who := []audience.Contact{{ExternalID: fmt.Sprintf("%s%d", audience.MadeHere, c.ID), Email: address, Locale: c.Locale}}
-	if _, err := s.writeContacts(ctx, tx, who, nil, nil, nil); err != nil {
-		return made, fmt.Errorf("make a contact: %w", err)
+	if _, fresh, err = s.writeContacts(ctx, tx, who, nil, nil, nil); err != nil {
+		return made, nil, fmt.Errorf("make a contact: %w", err)
 	}
-	return sql.NullInt64{Int64: who[0].ID, Valid: true}, nil
+	return sql.NullInt64{Int64: who[0].ID, Valid: true}, fresh, nil
 }
 
 // holders returns the contacts that have an e-mail address now.

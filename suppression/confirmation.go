@@ -73,7 +73,7 @@ func dead(c Cause) bool { return c == Bounced || c == Invalid }
 // lifted with its case.
 func (e Entry) StandsAgainst(sender string, now time.Time) bool {
 	in := func(part, of string) bool { return part == Any || part == of }
-	return e.InForce(now) && (personal(e.Cause) || e.Cause == Paused) && e.Cause != Restricted && in(e.Channel, string(audience.Email)) &&
+	return e.InForce(now) && e.Cause.OwnWord() && e.Cause != Restricted && in(e.Channel, string(audience.Email)) &&
 		in(e.Purpose, string(Marketing)) && in(e.Sender, sender)
 }
 
