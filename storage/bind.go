@@ -99,6 +99,17 @@ func (s *Store) bindWishes(ctx context.Context, tx *sql.Tx, fresh []newKey) (w w
 	return s.writeCopies(ctx, tx, copies)
 }
 
+// bindSender writes what stands against senders to come for one that has come.
+func (s *Store) bindSender(ctx context.Context, tx *sql.Tx, name string) (w written, err error) {
+	q := s.query()
+	from := `suppressions x where x.sender = ` + q.arg(suppression.Later) + ` and ` + q.ownWord("x")
+	copies, err := s.copiesOf(ctx, tx, q, "x.k", q.cast(name, "text"), from)
+	if err != nil {
+		return w, fmt.Errorf("find what stands against senders to come: %w", err)
+	}
+	return s.writeCopies(ctx, tx, copies)
+}
+
 // ownWord is the condition that an entry is in force and a person's own word.
 func (q *query) ownWord(x string) string {
 	var causes []string

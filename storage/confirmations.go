@@ -242,8 +242,12 @@ func (s *Store) confirm(ctx context.Context, tx *sql.Tx, by suppression.Confirme
 	if err != nil {
 		return c, w, err
 	}
+	senders, err := senderNames(ctx, tx)
+	if err != nil {
+		return c, w, err
+	}
 	c.Wider = !by.Wider && c.IsWider(entries, now)
-	if w, err = s.lift(ctx, tx, c.Lifts(entries, by.Wider, now), fmt.Sprintf("confirmed by mail, request %d", c.ID)); err != nil {
+	if w, err = s.lift(ctx, tx, c.Lifts(entries, by.Wider, senders, now), fmt.Sprintf("confirmed by mail, request %d", c.ID)); err != nil {
 		return c, w, err
 	}
 	// What is left of what was said at the address binds the contact.

@@ -225,3 +225,67 @@ func (r *restored) holdHead() (waiting func(under *atomic.Int32), release func()
 	}
 	return waiting, func() { r.must(tx.Rollback()) }
 }
+
+// returnsAreToOne: who comes back to one sender has said nothing to the others,
+// those included that there are not yet.
+func returnsAreToOne(t *testing.T, e *Env) {
+	e.library(audience.Email)
+	e.sender("exempelbanken")
+	e.save(contact("all", "all@example.com"), contact("kind", "kind@example.com"))
+	e.choose("all@example.com", "newsletter", suppression.StopEmail)
+	e.choose("kind@example.com", "newsletter", suppression.StopKind)
+	e.confirm("all@example.com", suppression.Any, false)
+	e.confirm("kind@example.com", "newsletter", false)
+	e.wantSenders("all@example.com", "offer", map[string]suppression.Cause{"exempelbolaget": "", "exempelbanken": suppression.Unsubscribed})
+	e.wantSenders("kind@example.com", "newsletter", map[string]suppression.Cause{"exempelbolaget": "", "exempelbanken": suppression.Unsubscribed})
+	e.wantSenders("kind@example.com", "offer", map[string]suppression.Cause{"exempelbolaget": "", "exempelbanken": ""})
+	e.sender("exempeltryggt")
+	e.wantSenders("all@example.com", "offer", map[string]suppression.Cause{"exempelbolaget": "", "exempelbanken": suppression.Unsubscribed, "exempeltryggt": suppression.Unsubscribed})
+	if all := e.standing(e.email("all@example.com")); len(all) != 3 {
+		t.Errorf("standing: %q", all)
+	}
+	e.confirmFor("exempelbanken", "all@example.com", suppression.Any)
+	e.sender("exempeltryggt")
+	e.sender("exempelbanken")
+	e.wantSenders("all@example.com", "offer", map[string]suppression.Cause{"exempelbolaget": "", "exempelbanken": "", "exempeltryggt": suppression.Unsubscribed})
+	e.wantSenders("kind@example.com", "newsletter", map[string]suppression.Cause{"exempeltryggt": suppression.Unsubscribed})
+	// A customer who comes with the address later is bound by what is left.
+	e.save(withPhone("again", "all@example.com", number(1)))
+	own := e.Keyer.Key(audience.KindContact, "again")
+	e.sender("exempelbutiken")
+	for sender, want := range map[string]int{"exempelbolaget": 0, "exempelbanken": 0, "exempeltryggt": 1, "exempelbutiken": 1} {
+		scope := marketing
+		if scope.Sender = sender; len(e.blocked(scope, own)) != want {
+			t.Errorf("%s: %v", sender, e.blocked(scope, own))
+		}
+	}
+}
+
+// sender saves the record of another sender.
+func (e *Env) sender(name string) {
+	e.t.Helper()
+	s, err := e.SenderByName(e.ctx(), "exempelbolaget")
+	e.must(err)
+	s.Name = name
+	e.must(e.SaveSender(e.ctx(), s))
+}
+
+func (e *Env) confirmFor(sender, address, topic string) {
+	e.t.Helper()
+	a := asking(address, topic)
+	a.Sender = sender
+	e.must(e.AskConfirmation(e.ctx(), a))
+	due := e.sent()
+	e.confirmed(suppression.Confirmed{ID: due.ID, Key: due.Key, Evidence: "test"})
+}
+
+// wantSenders looks at what stands against mail to an address, by sender.
+func (e *Env) wantSenders(address, topic string, want map[string]suppression.Cause) {
+	e.t.Helper()
+	for sender, cause := range want {
+		scope := suppression.Scope{Channel: audience.Email, Topic: topic, Sender: sender, Purpose: suppression.Marketing}
+		if got := e.blocked(scope, e.email(address))[e.email(address)]; got != cause {
+			e.t.Errorf("%s from %s: %q, want %q", topic, sender, got, cause)
+		}
+	}
+}

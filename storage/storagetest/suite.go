@@ -96,6 +96,7 @@ func Run(t *testing.T, e Engine) {
 		{"a subscription lifts what stands against it, and nothing else", subscribingLifts},
 		{"a return lifts a person's own words against mail alone", returning},
 		{"a contact made of a subscriber yields to the retailer's", yielding},
+		{"a return is to one sender, and not to those that come later", returnsAreToOne},
 		{"what is not clear waits for somebody who reads it", repliesUnclear},
 		{"a case is kept with every step", casesAreKept},
 		{"cases are listed by state, day, route and kind", casesAreListed},
