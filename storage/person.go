@@ -24,6 +24,9 @@ func (s *Store) PersonalData(ctx context.Context, externalID string) (rights.Dat
 	if d.Communications, err = s.History(ctx, externalID); err != nil {
 		return d, err
 	}
+	if d.Communications, err = s.withShells(ctx, d.Contact.ID, d.Communications); err != nil {
+		return d, err
+	}
 	if d.Senders, err = s.Senders(ctx); err != nil {
 		return d, fmt.Errorf("read the senders: %w", err)
 	}
@@ -43,6 +46,9 @@ func (s *Store) PersonalData(ctx context.Context, externalID string) (rights.Dat
 		if err := p.read(ctx, t); err != nil {
 			return d, fmt.Errorf("read what table %s has of a person: %w", t.Name, err)
 		}
+	}
+	if err := p.readShells(ctx); err != nil {
+		return d, err
 	}
 	d.Rows = p.rows
 	return d, nil

@@ -33,6 +33,8 @@ func peoplesRights(t *testing.T, e Engine) {
 		{"nothing that comes late brings an erased person back", lateForTheErased},
 		{"whoever declines it is not remembered as suppressed", erasureDeclined},
 		{"an erasure outlasts a restore", erasureRestored},
+		{"a customer's export and erasure cover the subscriber that she was", shellsAreHers},
+		{"an erasure waits for the runs that have the subscriber that she was", shellsAreWaitedFor},
 		{"whoever was erased is bound by a file with another name and number", erasedBind},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, openRestored(t, e)) })
