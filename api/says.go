@@ -82,7 +82,11 @@ func sayWish(e suppression.Entry) string {
 	if e.Topic != suppression.Any {
 		says = append(says, "of the kind "+e.Topic)
 	}
-	if e.Sender != suppression.Any {
+	switch e.Sender {
+	case suppression.Any:
+	case suppression.Later:
+		says = append(says, "from senders that are saved later")
+	default:
 		says = append(says, "from "+e.Sender)
 	}
 	if !e.ExpiresAt.IsZero() {

@@ -41,20 +41,43 @@ func (s *Store) saveSubscriptions(ctx context.Context, tx *sql.Tx, sender templa
 
 // AskConfirmation returns when a request is durable, from which one mail follows;
 // or, for an address that has had its mails of the day, at once. Which of the two
-// it was is nobody's business.
+// it was is nobody's business. Of two at once that take the same number, one takes
+// the next.
 func (s *Store) AskConfirmation(ctx context.Context, a suppression.Asking) error {
+	k := s.keyOf(audience.KindEmail, a.Address)
+	for {
+		asked, err := s.askOnce(ctx, k, a)
+		if err != nil {
+			return fmt.Errorf("ask for a confirmation: %w", err)
+		}
+		if asked {
+			return nil
+		}
+		const text = `select count(*) from confirmations c where c.k = $1 and c.asked_at > $2`
+		var today int
+		if err := s.read.QueryRowContext(ctx, text, keyArg(k), s.aDayAgo()).Scan(&today); err != nil {
+			return fmt.Errorf("count the confirmations of a day: %w", err)
+		}
+		if today >= suppression.MostConfirmations {
+			return nil
+		}
+	}
+}
+
+func (s *Store) aDayAgo() int64 { return s.now().Add(-24 * time.Hour).UnixMilli() }
+
+// askOnce reports whether the request was written.
+func (s *Store) askOnce(ctx context.Context, key audience.Key, a suppression.Asking) (bool, error) {
 	q := s.query()
-	k := q.cast(keyArg(s.keyOf(audience.KindEmail, a.Address)), "bytea")
-	now, since := q.cast(q.now, "bigint"), q.arg(q.now-(24*time.Hour).Milliseconds())
+	k := q.cast(keyArg(key), "bytea")
+	now, since := q.cast(q.now, "bigint"), q.arg(s.aDayAgo())
 	text := fmt.Sprintf(`insert into confirmations (k, n, address, sender, topic, locale, source, notice, asked_at)
 		select %[1]s, coalesce(max(c.n), 0) + 1, %[2]s, %[3]s, %[4]s, %[5]s, %[6]s, %[7]s, %[8]s from confirmations c where c.k = %[1]s
 		having coalesce(sum(case when c.asked_at > %[9]s then 1 else 0 end), 0) < %[10]d on conflict (k, n) do nothing`,
 		k, q.cast(a.Address, "text"), q.cast(a.Sender, "text"), q.cast(a.Topic, "text"), q.cast(a.Locale, "text"), q.cast(a.Source, "text"),
 		q.cast(a.Notice, "text"), now, since, suppression.MostConfirmations)
-	if _, err := s.write.ExecContext(ctx, text, q.args...); err != nil {
-		return fmt.Errorf("ask for a confirmation: %w", err)
-	}
-	return nil
+	n, err := affected(s.write.ExecContext(ctx, text, q.args...))
+	return n == 1, err
 }
 
 // AskReturn does so of whoever has or had the address of a key, at the e-mail
@@ -208,7 +231,7 @@ func (s *Store) confirm(ctx context.Context, tx *sql.Tx, by suppression.Confirme
 		return c, w, err
 	}
 	c.ConfirmedAt = timeOf(now.UnixMilli())
-	made, err := s.makeSubscriber(ctx, tx, by.Key, c, address)
+	made, fresh, err := s.makeSubscriber(ctx, tx, by.Key, c, address)
 	if err != nil {
 		return c, w, err
 	}
@@ -219,9 +242,17 @@ func (s *Store) confirm(ctx context.Context, tx *sql.Tx, by suppression.Confirme
 	if err != nil {
 		return c, w, err
 	}
+	senders, err := senderNames(ctx, tx)
+	if err != nil {
+		return c, w, err
+	}
 	c.Wider = !by.Wider && c.IsWider(entries, now)
-	w, err = s.lift(ctx, tx, c.Lifts(entries, by.Wider, now), fmt.Sprintf("confirmed by mail, request %d", c.ID))
-	return c, w, err
+	if w, err = s.lift(ctx, tx, c.Lifts(entries, by.Wider, senders, now), fmt.Sprintf("confirmed by mail, request %d", c.ID)); err != nil {
+		return c, w, err
+	}
+	// What is left of what was said at the address binds the contact.
+	bound, err := s.bindWishes(ctx, tx, fresh)
+	return c, w.and(bound), err
 }
 
 // lift writes changes of entries, of which those that are lifted get the proof.
@@ -255,16 +286,16 @@ func (s *Store) subscribe(ctx context.Context, tx *sql.Tx, by suppression.Confir
 
 // makeSubscriber makes a contact of an address that no contact has. It has no
 // basis: she has asked for the topic, and for nothing else.
-func (s *Store) makeSubscriber(ctx context.Context, tx *sql.Tx, key audience.Key, c suppression.Confirmation, address string) (made sql.NullInt64, err error) {
+func (s *Store) makeSubscriber(ctx context.Context, tx *sql.Tx, key audience.Key, c suppression.Confirmation, address string) (made sql.NullInt64, fresh []newKey, err error) {
 	holders, err := s.holders(ctx, tx, key)
 	if err != nil || len(holders) > 0 {
-		return made, err
+		return made, nil, err
 	}
 	who := []audience.Contact{{ExternalID: fmt.Sprintf("%s%d", audience.MadeHere, c.ID), Email: address, Locale: c.Locale}}
-	if _, err := s.writeContacts(ctx, tx, who, nil, nil, nil); err != nil {
-		return made, fmt.Errorf("make a contact: %w", err)
+	if _, fresh, err = s.writeContacts(ctx, tx, who, nil, nil, nil); err != nil {
+		return made, nil, fmt.Errorf("make a contact: %w", err)
 	}
-	return sql.NullInt64{Int64: who[0].ID, Valid: true}, nil
+	return sql.NullInt64{Int64: who[0].ID, Valid: true}, fresh, nil
 }
 
 // holders returns the contacts that have an e-mail address now.

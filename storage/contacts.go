@@ -34,38 +34,18 @@ func scanContact(rows interface{ Scan(...any) error }) (audience.Contact, error)
 // SaveContacts implements [audience.Store]: it applies the rows in one
 // transaction, updating those whose external id is known. Consents of the rows
 // are written as grants; a wish is never lifted by a file.
-func (s *Store) SaveContacts(ctx context.Context, rows []audience.Row) (audience.Saved, error) {
-	var saved audience.Saved
+func (s *Store) SaveContacts(ctx context.Context, rows []audience.Row) (saved audience.Saved, err error) {
 	var refused []journalLine
-	err := s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		if err := s.keepPeople(ctx, tx); err != nil {
-			return err
-		}
-		ids := make([]string, len(rows))
-		for i, r := range rows {
-			ids[i] = r.Contact.ExternalID
-		}
-		stored, err := s.contactsByExternalID(ctx, tx, ids)
-		if err != nil {
-			return fmt.Errorf("read the contacts that are there: %w", err)
-		}
-		var created, updated []audience.Contact
-		for _, r := range rows {
-			before, known := stored[r.Contact.ExternalID]
-			after, changed := r.Apply(before)
-			switch {
-			case !known:
-				created = append(created, after)
-			case changed:
-				updated = append(updated, after)
-			}
-		}
-		saved = audience.Saved{Created: len(created), Updated: len(updated), Unchanged: len(rows) - len(created) - len(updated)}
-		refused, err = s.writeContacts(ctx, tx, created, updated, stored, rows)
+	var bound written
+	err = s.tx(ctx, func(ctx context.Context, tx *sql.Tx) (err error) {
+		saved, refused, bound, err = s.saveContacts(ctx, tx, rows)
 		return err
 	})
 	if err == nil {
 		err = s.journalRefusals(refused)
+	}
+	if err == nil && len(bound.entries) > 0 {
+		err = s.journalEntries(bound)
 	}
 	if err != nil {
 		return audience.Saved{}, fmt.Errorf("save %d contacts: %w", len(rows), err)
@@ -73,37 +53,77 @@ func (s *Store) SaveContacts(ctx context.Context, rows []audience.Row) (audience
 	return saved, nil
 }
 
-// writeContacts returns which consents are refused that were not before.
+// saveContacts returns, beside what it did, which consents are refused that were
+// not before, and which wishes bind the contacts that did not before.
+func (s *Store) saveContacts(ctx context.Context, tx *sql.Tx, rows []audience.Row) (saved audience.Saved, refused []journalLine, bound written, err error) {
+	if err := s.keepPeople(ctx, tx); err != nil {
+		return saved, nil, bound, err
+	}
+	ids := make([]string, len(rows))
+	for i, r := range rows {
+		ids[i] = r.Contact.ExternalID
+	}
+	stored, err := s.contactsByExternalID(ctx, tx, ids)
+	if err != nil {
+		return saved, nil, bound, fmt.Errorf("read the contacts that are there: %w", err)
+	}
+	var created, updated []audience.Contact
+	for _, r := range rows {
+		before, known := stored[r.Contact.ExternalID]
+		after, changed := r.Apply(before)
+		switch {
+		case !known:
+			created = append(created, after)
+		case changed:
+			updated = append(updated, after)
+		}
+	}
+	saved = audience.Saved{Created: len(created), Updated: len(updated), Unchanged: len(rows) - len(created) - len(updated)}
+	if bringsAddress(created, updated, stored) {
+		if err := s.lockHead(ctx, tx); err != nil {
+			return saved, nil, bound, err
+		}
+	}
+	refused, fresh, err := s.writeContacts(ctx, tx, created, updated, stored, rows)
+	if err != nil {
+		return saved, nil, bound, err
+	}
+	bound, err = s.bindWishes(ctx, tx, fresh)
+	return saved, refused, bound, err
+}
+
+// writeContacts returns which consents are refused that were not before, and which
+// addresses are new.
 func (s *Store) writeContacts(ctx context.Context, tx *sql.Tx, created, updated []audience.Contact, stored map[string]audience.Contact,
-	rows []audience.Row) (refused []journalLine, err error) {
+	rows []audience.Row) (refused []journalLine, fresh []newKey, err error) {
 	if refused, err = s.writeGrants(ctx, tx, rows, stored); err != nil {
-		return nil, fmt.Errorf("consents: %w", err)
+		return nil, nil, fmt.Errorf("consents: %w", err)
 	}
 	if err := s.writeRelations(ctx, tx, rows, stored); err != nil {
-		return nil, fmt.Errorf("relations: %w", err)
+		return nil, nil, fmt.Errorf("relations: %w", err)
 	}
 	if err := s.yieldAddresses(ctx, tx, append(created[:len(created):len(created)], updated...)); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := s.insertContacts(ctx, tx, created); err != nil {
-		return nil, fmt.Errorf("insert: %w", err)
+		return nil, nil, fmt.Errorf("insert: %w", err)
 	}
 	if err := s.updateContacts(ctx, tx, updated); err != nil {
-		return nil, fmt.Errorf("update: %w", err)
+		return nil, nil, fmt.Errorf("update: %w", err)
 	}
 	changed := append(created, updated...)
 	if err := s.writeDevices(ctx, tx, changed, stored); err != nil {
-		return nil, fmt.Errorf("devices: %w", err)
+		return nil, nil, fmt.Errorf("devices: %w", err)
 	}
-	if err := s.writeAddressKeys(ctx, tx, changed); err != nil {
-		return nil, fmt.Errorf("keys: %w", err)
+	if fresh, err = s.writeAddressKeys(ctx, tx, changed); err != nil {
+		return nil, nil, fmt.Errorf("keys: %w", err)
 	}
 	for _, r := range rows {
 		if c, known := stored[r.Contact.ExternalID]; known && len(r.Consents) > 0 {
 			changed = append(changed, c)
 		}
 	}
-	return refused, s.refuseAsWished(ctx, tx, changed)
+	return refused, fresh, s.refuseAsWished(ctx, tx, changed)
 }
 
 func (s *Store) contactsByExternalID(ctx context.Context, from queryer, ids []string) (map[string]audience.Contact, error) {
@@ -277,27 +297,6 @@ func hasToken(devices []audience.Device, token string) bool {
 		}
 	}
 	return false
-}
-
-// writeAddressKeys remembers every key that the contacts have now.
-func (s *Store) writeAddressKeys(ctx context.Context, tx *sql.Tx, contacts []audience.Contact) error {
-	var owners []int64
-	var kinds []string
-	var ks []audience.Key
-	for _, c := range contacts {
-		for _, k := range s.keyer.ContactKeys(c) {
-			owners, kinds, ks = append(owners, c.ID), append(kinds, string(k.Kind)), append(ks, k.Key)
-		}
-	}
-	if len(owners) == 0 {
-		return nil
-	}
-	q := s.query()
-	now := q.cast(s.millis(), "bigint")
-	text := fmt.Sprintf(`insert into address_keys (k, contact, kind, first_seen) select u.k, u.contact, u.kind, %s from %s where true
-		on conflict (k, contact) do nothing`, now, q.table("u", ints("contact", owners), texts("kind", kinds), keys("k", ks)))
-	_, err := tx.ExecContext(ctx, text, q.args...)
-	return err
 }
 
 // writeGrants writes what the rows say of consents. Contacts

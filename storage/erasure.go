@@ -177,6 +177,7 @@ type erasing struct {
 	spots   []spot
 	waits   []string // campaigns
 	speaks  bool     // a key lacks the suppression
+	shells  []*erasing
 
 	graves  map[graveOf]int64      // groups of the erased
 	aliases map[spot]audience.Key  // by run, channel and key: what stands for it in events
@@ -209,11 +210,22 @@ func (x *erasing) find(ctx context.Context, id int64) error {
 	if err != nil {
 		return err
 	}
+	if err := x.findSpots(ctx); err != nil {
+		return err
+	}
+	if err := x.findShells(ctx); err != nil {
+		return err
+	}
+	return x.listen(ctx)
+}
+
+// findSpots finds the messages to her, and what they wait for.
+func (x *erasing) findSpots(ctx context.Context) error {
 	q := x.s.query()
 	text := fmt.Sprintf(`select m.grp, m.k, r.id, g.channel, r.state, camp.name from %s join groups g on true
 		join members m on m.grp = g.id and m.k = u.k and %s join runs r on r.id = g.run join campaigns camp on camp.id = r.campaign
 		order by m.grp, m.k`, q.table("u", keys("k", x.all)), q.isHers("m", x.contact, x.alone))
-	err = each(ctx, x.tx, text, q.args, func(rows *sql.Rows) error {
+	err := each(ctx, x.tx, text, q.args, func(rows *sql.Rows) error {
 		var p spot
 		var state dispatcher.RunState
 		var campaign string
@@ -227,7 +239,7 @@ func (x *erasing) find(ctx context.Context, id int64) error {
 	if err != nil {
 		return fmt.Errorf("find the messages of a person: %w", err)
 	}
-	return x.listen(ctx)
+	return nil
 }
 
 // listen finds out whether all of her keys are suppressed.
@@ -243,9 +255,10 @@ func (x *erasing) listen(ctx context.Context) error {
 }
 
 // keysAlone returns the keys that a contact has or had, and which of them nobody
-// else has or had.
+// else has or had. A shell of hers is nobody else.
 func (s *Store) keysAlone(ctx context.Context, from queryer, contact int64) (all, alone, shared []audience.Key, err error) {
-	const text = `select a.k, exists (select 1 from address_keys o where o.k = a.k and o.contact <> a.contact) from address_keys a where a.contact = $1 order by a.k`
+	text := `select a.k, exists (select 1 from address_keys o where o.k = a.k and o.contact <> a.contact
+		and not exists (select 1 from contacts oc where oc.id = o.contact and ` + isShellOf("oc", "a.k", "a.contact") + `)) from address_keys a where a.contact = $1 order by a.k`
 	err = each(ctx, from, text, []any{contact}, func(rows *sql.Rows) error {
 		var k audience.Key
 		var others bool
@@ -301,6 +314,14 @@ func (x *erasing) erase(ctx context.Context) error {
 			return fmt.Errorf("cut a message loose: %w", err)
 		}
 	}
+	if err := x.scrubShells(ctx); err != nil {
+		return err
+	}
+	return x.scrub(ctx)
+}
+
+// scrub takes her out of all tables, once her messages are cut loose.
+func (x *erasing) scrub(ctx context.Context) error {
 	for _, step := range []struct {
 		what string
 		do   func(context.Context) error

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"utskick/dispatcher"
 	"utskick/templates"
@@ -22,8 +23,12 @@ func (s *Store) SaveSender(ctx context.Context, sender templates.Sender) error {
 	if err != nil {
 		return err
 	}
+	var bound written
 	err = s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if err := checkNoticeOf(ctx, tx, sender); err != nil {
+			return err
+		}
+		if bound, err = s.meetSender(ctx, tx, sender.Name); err != nil {
 			return err
 		}
 		const text = `insert into senders (name, record, notice, updated_at) values ($1, $2, $3, $4)
@@ -33,10 +38,39 @@ func (s *Store) SaveSender(ctx context.Context, sender templates.Sender) error {
 		}
 		return s.saveSubscriptions(ctx, tx, sender)
 	})
+	if err == nil && len(bound.entries) > 0 {
+		err = s.journalEntries(bound)
+	}
 	if err != nil {
 		return fmt.Errorf("save sender %q: %w", sender.Name, err)
 	}
 	return nil
+}
+
+// meetSender writes for a sender that is not on record yet what people have said
+// against those to come. Confirmations read the senders under the same lock.
+func (s *Store) meetSender(ctx context.Context, tx *sql.Tx, name string) (w written, err error) {
+	names, err := senderNames(ctx, tx)
+	if err != nil || slices.Contains(names, name) {
+		return w, err
+	}
+	if err := s.lockHead(ctx, tx); err != nil {
+		return w, err
+	}
+	return s.bindSender(ctx, tx, name)
+}
+
+func senderNames(ctx context.Context, from queryer) (names []string, err error) {
+	err = each(ctx, from, `select name from senders order by name`, nil, func(rows *sql.Rows) error {
+		var name string
+		err := rows.Scan(&name)
+		names = append(names, name)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the names of the senders: %w", err)
+	}
+	return names, nil
 }
 
 // SenderByName implements [dispatcher.Library]: the version of the privacy notice

@@ -24,6 +24,9 @@ func (s *Store) PersonalData(ctx context.Context, externalID string) (rights.Dat
 	if d.Communications, err = s.History(ctx, externalID); err != nil {
 		return d, err
 	}
+	if d.Communications, err = s.withShells(ctx, d.Contact.ID, d.Communications); err != nil {
+		return d, err
+	}
 	if d.Senders, err = s.Senders(ctx); err != nil {
 		return d, fmt.Errorf("read the senders: %w", err)
 	}
@@ -63,6 +66,11 @@ func (s *Store) personalRows(ctx context.Context, contact int64, find func(*sql.
 		}
 		if err := p.read(ctx, t); err != nil {
 			return nil, fmt.Errorf("read what table %s has of a person: %w", t.Name, err)
+		}
+	}
+	if p.contact != 0 {
+		if err := p.readShells(ctx); err != nil {
+			return nil, err
 		}
 	}
 	return p.rows, nil

@@ -72,7 +72,8 @@ func (s *Store) commitRevision(ctx context.Context, visit string, wishes []wish)
 }
 
 // keysOfPeople returns, for each wish, the keys it is to be written for: its
-// own first, then every other key of whoever has or had it.
+// own first, then every other key of whoever has or had it. With a wish of a whole
+// person it locks the head, so that nobody gets a key meanwhile.
 func (s *Store) keysOfPeople(ctx context.Context, tx *sql.Tx, wishes []wish) ([][]audience.Key, error) {
 	people := make([][]audience.Key, len(wishes))
 	var own []audience.Key
@@ -85,6 +86,9 @@ func (s *Store) keysOfPeople(ctx context.Context, tx *sql.Tx, wishes []wish) ([]
 	}
 	if len(own) == 0 {
 		return people, nil
+	}
+	if err := s.lockHead(ctx, tx); err != nil {
+		return nil, err
 	}
 	q := s.query()
 	text := `select distinct u.i, p.k from ` + s.d.otherKeys(q.table("u", ints("i", index), keys("k", own)))
@@ -458,12 +462,12 @@ func (s *Store) entries(ctx context.Context, text string, args []any) ([]suppres
 	return out, err
 }
 
-func scanEntry(rows *sql.Rows) (suppression.Entry, error) {
+func scanEntry(rows *sql.Rows, others ...any) (suppression.Entry, error) {
 	var e suppression.Entry
 	var expires sql.NullInt64
 	var created int64
-	err := rows.Scan(&e.Key, &e.Channel, &e.Topic, &e.Purpose, &e.Sender, &e.Cause, &e.Active, &e.Source, &e.Evidence, &e.Notice,
-		&expires, &created, &e.Version)
+	err := rows.Scan(append([]any{&e.Key, &e.Channel, &e.Topic, &e.Purpose, &e.Sender, &e.Cause, &e.Active, &e.Source, &e.Evidence, &e.Notice,
+		&expires, &created, &e.Version}, others...)...)
 	e.CreatedAt = timeOf(created)
 	if expires.Valid {
 		e.ExpiresAt = timeOf(expires.Int64)

@@ -133,7 +133,7 @@ func (e Entry) InForce(now time.Time) bool {
 func (e Entry) covers(other Entry) bool {
 	wide := func(part, of string) bool { return part == Any || part == of }
 	lasts := e.ExpiresAt.IsZero() || !other.ExpiresAt.IsZero() && !e.ExpiresAt.Before(other.ExpiresAt)
-	return (personal(e.Cause) || e.Cause == Paused) && lasts && wide(e.Channel, other.Channel) && wide(e.Topic, other.Topic) &&
+	return e.Cause.OwnWord() && lasts && wide(e.Channel, other.Channel) && wide(e.Topic, other.Topic) &&
 		wide(e.Purpose, other.Purpose) && wide(e.Sender, other.Sender)
 }
 

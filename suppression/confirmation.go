@@ -73,21 +73,22 @@ func dead(c Cause) bool { return c == Bounced || c == Invalid }
 // lifted with its case.
 func (e Entry) StandsAgainst(sender string, now time.Time) bool {
 	in := func(part, of string) bool { return part == Any || part == of }
-	return e.InForce(now) && (personal(e.Cause) || e.Cause == Paused) && e.Cause != Restricted && in(e.Channel, string(audience.Email)) &&
+	return e.InForce(now) && e.Cause.OwnWord() && e.Cause != Restricted && in(e.Channel, string(audience.Email)) &&
 		in(e.Purpose, string(Marketing)) && in(e.Sender, sender)
 }
 
 // Lifts returns what confirming changes of the entries of a person: those that it
 // lifts, which are her own words against exactly what she asks for, and before
-// them what is left of each for other channels and purposes. A topic's own
-// entries are lifted by asking for the topic alone.
-func (c Confirmation) Lifts(entries []Entry, wider bool, now time.Time) (changes []Entry) {
+// them what is left of each for other channels, purposes and senders, of which
+// those on record are named. A topic's own entries are lifted by asking for the
+// topic alone.
+func (c Confirmation) Lifts(entries []Entry, wider bool, senders []string, now time.Time) (changes []Entry) {
 	var lifted []Entry
 	for _, e := range entries {
 		if !e.StandsAgainst(c.Sender, now) || e.Topic != c.Topic && !(wider && e.Topic == Any) {
 			continue
 		}
-		changes = append(changes, e.withoutMail()...)
+		changes = append(append(changes, e.withoutMail()...), e.fromOthers(c.Sender, senders)...)
 		e.Active = false
 		lifted = append(lifted, e)
 	}
@@ -117,6 +118,27 @@ func (e Entry) withoutMail() (rest []Entry) {
 				left.Purpose = string(p)
 				rest = append(rest, left)
 			}
+		}
+	}
+	return rest
+}
+
+// Later stands in an entry for every sender whose record is not saved yet. No sender
+// has it for a name. When one is saved for the first time, the store writes the
+// entry for it, too.
+const Later = "+"
+
+// fromOthers returns what is left of an entry against all senders when it is lifted
+// for one: marketing by e-mail from each of the others, and from those to come.
+func (e Entry) fromOthers(sender string, senders []string) (rest []Entry) {
+	if e.Sender != Any {
+		return nil
+	}
+	for _, other := range append(slices.Clone(senders), Later) {
+		if other != sender {
+			left := e
+			left.Channel, left.Purpose, left.Sender = string(audience.Email), string(Marketing), other
+			rest = append(rest, left)
 		}
 	}
 	return rest

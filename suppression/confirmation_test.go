@@ -50,33 +50,39 @@ func TestWhatAConfirmationLifts(t *testing.T) {
 		return Entry{Key: key(1), Channel: channel, Topic: topic, Purpose: purpose, Sender: Any, Cause: cause, Active: true}
 	}
 	newsletter := Confirmation{Sender: "exempelbolaget", Topic: "newsletter"}
-	others := []string{"sms", "push", "post", "phone"}
+	rest := []string{"email from exempelbanken", "email from +"}
+	others := append([]string{"sms", "push", "post", "phone"}, rest...)
 	for name, c := range map[string]struct {
 		entry  Entry
 		wider  bool
 		lifted bool
-		left   []string // channels and purposes that it goes on to hold for
+		left   []string // channels, purposes and senders that it goes on to hold for
 	}{
-		"the topic":               {entry: entry("email", "newsletter", "marketing", Unsubscribed), lifted: true},
+		"the topic":               {entry: entry("email", "newsletter", "marketing", Unsubscribed), lifted: true, left: rest},
 		"of every channel":        {entry: entry(Any, "newsletter", "marketing", Unsubscribed), lifted: true, left: others},
 		"another topic":           {entry: entry("email", "offer", "marketing", Unsubscribed)},
 		"all, unasked":            {entry: entry("email", Any, "marketing", Unsubscribed)},
-		"all":                     {entry: entry("email", Any, "marketing", Objected), wider: true, lifted: true},
+		"all":                     {entry: entry("email", Any, "marketing", Objected), wider: true, lifted: true, left: rest},
 		"by SMS":                  {entry: entry("sms", "newsletter", "marketing", Stopped)},
 		"profiling":               {entry: entry(Any, Any, "profiling", Objected), wider: true},
-		"reported as spam":        {entry: entry("email", Any, "marketing", Complained), wider: true, lifted: true},
-		"erased":                  {entry: entry(Any, Any, Any, Erased), wider: true, lifted: true, left: append(others[:4:4], "*", "*", "*", "*")},
+		"reported as spam":        {entry: entry("email", Any, "marketing", Complained), wider: true, lifted: true, left: rest},
+		"erased":                  {entry: entry(Any, Any, Any, Erased), wider: true, lifted: true, left: append([]string{"sms", "push", "post", "phone", "*", "*", "*", "*"}, rest...)},
 		"restricted":              {entry: entry(Any, Any, Any, Restricted), wider: true},
 		"an address that is dead": {entry: entry("email", Any, "marketing", Bounced), wider: true},
-		"a pause":                 {entry: entry("email", Any, "marketing", Paused), wider: true, lifted: true},
+		"a pause":                 {entry: entry("email", Any, "marketing", Paused), wider: true, lifted: true, left: rest},
+		"of this sender alone":    {entry: Entry{Key: key(1), Channel: "email", Topic: "newsletter", Purpose: "marketing", Sender: "exempelbolaget", Cause: Objected, Active: true}, lifted: true},
+		"of senders to come":      {entry: Entry{Key: key(1), Channel: "email", Topic: "newsletter", Purpose: "marketing", Sender: Later, Cause: Objected, Active: true}},
 		"of another sender":       {entry: Entry{Key: key(1), Channel: "email", Topic: "newsletter", Purpose: "marketing", Sender: "exempelbanken", Cause: Objected, Active: true}},
 		"lifted before":           {entry: Entry{Key: key(1), Channel: "email", Topic: "newsletter", Purpose: "marketing", Sender: Any, Cause: Objected}},
 	} {
-		changes := newsletter.Lifts([]Entry{c.entry}, c.wider, chosen)
+		changes := newsletter.Lifts([]Entry{c.entry}, c.wider, []string{"exempelbanken", "exempelbolaget"}, chosen)
 		var left []string
 		lifted := false
 		for _, e := range changes {
-			if e.Active {
+			switch {
+			case e.Active && e.Sender != Any:
+				left = append(left, e.Channel+" from "+e.Sender)
+			case e.Active:
 				left = append(left, e.Channel)
 			}
 			lifted = lifted || !e.Active

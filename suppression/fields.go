@@ -183,6 +183,10 @@ func personal(c Cause) bool {
 	return slices.Contains([]Cause{Erased, Objected, Unsubscribed, Stopped, Complained, Withdrawn, Restricted}, c)
 }
 
+// OwnWord says whether an entry of the cause is what the person herself has said:
+// personal, or a pause, which ends by itself.
+func (c Cause) OwnWord() bool { return personal(c) || c == Paused }
+
 func expiry(s string, c Cause) (time.Time, error) {
 	s = strings.TrimSpace(s)
 	if s == "" && c == Paused {

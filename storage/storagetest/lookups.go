@@ -49,6 +49,9 @@ func (e *Env) attempted(b dispatcher.Batch, code dispatcher.Code, cause dispatch
 	c, ks := e.claimOf(b, 100)
 	e.must(e.Claim(e.ctx(), c))
 	s := settlementOf(b, c, ks)
+	var err error
+	_, s.Version, err = e.Matching(e.ctx(), marketing, ks[:1])
+	e.must(err)
 	for _, k := range ks {
 		if code != dispatcher.Sent {
 			s.Exceptions = append(s.Exceptions, dispatcher.Exception{Key: k, Code: code, Cause: cause})
@@ -57,7 +60,7 @@ func (e *Env) attempted(b dispatcher.Batch, code dispatcher.Code, cause dispatch
 			s.Messages = append(s.Messages, dispatcher.Message{Key: k, ProviderID: id + k.String()})
 		}
 	}
-	_, err := e.Settle(e.ctx(), s)
+	_, err = e.Settle(e.ctx(), s)
 	e.must(err)
 	return ks
 }

@@ -60,6 +60,7 @@ func (m *machine) importContacts(ids []string) {
 }
 
 func (m *machine) imported(rows []audience.Row) (s audience.Saved) {
+	var bound []boundEntry
 	for _, row := range rows {
 		p := m.personOf(row.Contact.ExternalID)
 		switch {
@@ -83,8 +84,15 @@ func (m *machine) imported(rows []audience.Row) (s audience.Saved) {
 		p.Contact, p.updated = row.Contact, m.now()
 		p.ID = id
 		for _, k := range m.Keyer.ContactKeys(p.Contact) {
+			if !p.ever[k.Key] && (k.Kind == audience.KindEmail || k.Kind == audience.KindPhone) {
+				bound = append(bound, m.binding(k.Key, p.own)...)
+			}
 			p.ever[k.Key] = true
 		}
+	}
+	m.version += int64(len(bound))
+	for _, b := range bound {
+		m.write(b.id, b.entry)
 	}
 	return s
 }

@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 
@@ -133,6 +134,32 @@ func (w *model) record(wish suppression.Wish) (suppression.Recorded, []entryID) 
 		}
 	}
 	return rec, written
+}
+
+// boundEntry is one that binds a contact for an address of hers.
+type boundEntry struct {
+	id    entryID
+	entry suppression.Entry
+}
+
+// binding are the entries of an address that bind who comes with it, but for those
+// that her own key has for as long.
+func (w *model) binding(address, own audience.Key) (bound []boundEntry) {
+	for id, e := range w.entries {
+		ends := func(x *modelEntry) int64 { return cmp.Or(x.expires, math.MaxInt64) }
+		if id.key != address || !e.active || ends(e) <= w.now() || !id.cause.OwnWord() {
+			continue
+		}
+		id.key = own
+		if has := w.entries[id]; has == nil || !has.active || ends(has) < ends(e) {
+			b := boundEntry{id: id, entry: suppression.Entry{Active: true}}
+			if e.expires != 0 {
+				b.entry.ExpiresAt = time.UnixMilli(e.expires)
+			}
+			bound = append(bound, b)
+		}
+	}
+	return bound
 }
 
 // write sets one entry. One that is active does not end sooner for being set

@@ -130,6 +130,8 @@ func restores(t *testing.T, e Engine) {
 		{"of a mail all is taken or nothing", mailWhole},
 		{"mail that is not in the journal is not acknowledged", mailJournalled},
 		{"a refused consent stays refused", refusedConsent},
+		{"what binds a contact since she came is in the journal", boundOutlasts},
+		{"a wish and an import at the same moment do not miss each other", wishesAndImportsMeet},
 		{"damaged lines are told", damagedLines},
 		{"a memory of another database holds", otherIdentity},
 		{"a look-up takes nothing for a send that was lost", lookUpsAfterARestore},

@@ -45,6 +45,9 @@ func peoplesRights(t *testing.T, e Engine) {
 		{"of who is no contact all that is held under the key is erased", strangersAreErased},
 		{"who becomes a contact before she is erased stays one", strangersBecomeContacts},
 		{"the erasure of who is no contact outlasts a restore", strangersStayErased},
+		{"a customer's export and erasure cover the subscriber that she was", shellsAreHers},
+		{"an erasure waits for the runs that have the subscriber that she was", shellsAreWaitedFor},
+		{"whoever was erased is bound by a file with another name and number", erasedBind},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, openRestored(t, e)) })
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -176,6 +177,32 @@ func confirmationsAreFew(t *testing.T, e *Env) {
 	}
 }
 
+// askedAtOnce: a form that is sent twice, or by two at the same moment, costs
+// nobody her mail.
+func askedAtOnce(t *testing.T, e *Env) {
+	const addresses = 10
+	var all sync.WaitGroup
+	for range suppression.MostConfirmations {
+		for i := range addresses {
+			all.Go(func() {
+				if err := e.AskConfirmation(e.ctx(), asking(address(i), "newsletter")); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	all.Wait()
+	mails := map[audience.Key]int{}
+	for due := e.sent(); due.ID != 0; due = e.sent() {
+		mails[due.Key]++
+	}
+	for i := range addresses {
+		if n := mails[e.email(address(i))]; n != suppression.MostConfirmations {
+			t.Errorf("%d mails to an address that asked %d times", n, suppression.MostConfirmations)
+		}
+	}
+}
+
 func confirmationsOnce(t *testing.T, e *Env) {
 	next := func() dispatcher.DueConfirmation {
 		t.Helper()
@@ -311,7 +338,11 @@ func (e *Env) standing(k audience.Key) (all []string) {
 	e.must(err)
 	for _, x := range entries {
 		if x.Active {
-			all = append(all, fmt.Sprintf("%s %s %s %s", x.Channel, x.Topic, x.Purpose, x.Cause))
+			from := ""
+			if x.Sender != suppression.Any {
+				from = " from " + x.Sender
+			}
+			all = append(all, fmt.Sprintf("%s %s %s %s%s", x.Channel, x.Topic, x.Purpose, x.Cause, from))
 		}
 	}
 	slices.Sort(all)
@@ -342,7 +373,7 @@ func subscribingLifts(t *testing.T, e *Env) {
 	if c := e.confirm("a@example.com", "newsletter", false); c.Wider {
 		t.Error("nothing wider stands")
 	}
-	others := []string{"* offer marketing unsubscribed", "email * * bounced", "phone newsletter marketing unsubscribed", "post newsletter marketing unsubscribed",
+	others := []string{"* offer marketing unsubscribed", "email * * bounced", "email newsletter marketing unsubscribed from +", "phone newsletter marketing unsubscribed", "post newsletter marketing unsubscribed",
 		"push newsletter marketing unsubscribed", "sms newsletter marketing unsubscribed"}
 	e.wantStanding("subscribed", "a@example.com", others...)
 	if cause := e.blocked(marketing, own)[own]; cause != "" {
@@ -361,6 +392,7 @@ func subscribingLifts(t *testing.T, e *Env) {
 		t.Error("the page would not say that a wider wish stands")
 	}
 	e.confirmed(suppression.Confirmed{ID: due.ID, Key: due.Key, Wider: true})
+	others = append(others, "email * marketing complained from +", "email * marketing unsubscribed from +")
 	for _, p := range suppression.Purposes[1:] {
 		others = append(others, fmt.Sprintf("email * %s complained", p))
 	}
