@@ -130,6 +130,15 @@ func (s *Store) erasures(ctx context.Context, which string, args ...any) ([]righ
 
 // FinishErasure implements [rights.Erasures], in one transaction.
 func (s *Store) FinishErasure(ctx context.Context, id int64) (e rights.Erasure, err error) {
+	waits, err := s.erasureWaits(ctx, id)
+	if err != nil {
+		return e, err
+	}
+	if len(waits) > 0 {
+		e, err = s.erasure(ctx, s.read, id)
+		e.Waits = waits
+		return e, err
+	}
 	err = s.tx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if err := s.lockAdvisory(ctx, tx, "pg_advisory_xact_lock", peopleLock); err != nil {
 			return err
@@ -161,6 +170,26 @@ func (s *Store) FinishErasure(ctx context.Context, id int64) (e rights.Erasure, 
 		return e, fmt.Errorf("erasure %d: %w", id, err)
 	}
 	return e, nil
+}
+
+// erasureWaits asks for the campaigns that an erasure has to wait for, among the
+// runs that have not ended, and keeps nobody waiting: a request that waits is tried
+// again every few seconds, and to look through all messages takes the writer of the
+// embedded database from wishes and leases. The erasure itself looks at all again.
+func (s *Store) erasureWaits(ctx context.Context, id int64) (campaigns []string, err error) {
+	text := fmt.Sprintf(`select distinct p.name from erasures e join address_keys a on a.contact = e.contact
+		join runs r on r.state not in ('%s', '%s') join groups g on g.run = r.id join members m on m.grp = g.id and m.k = a.k and m.contact = e.contact
+		join campaigns p on p.id = r.campaign where e.id = $1 and e.done_at = 0 order by p.name`, dispatcher.Finished, dispatcher.Cancelled)
+	err = each(ctx, s.read, text, []any{id}, func(rows *sql.Rows) error {
+		var name string
+		err := rows.Scan(&name)
+		campaigns = append(campaigns, name)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find what erasure %d waits for: %w", id, err)
+	}
+	return campaigns, nil
 }
 
 // erasing is an erasure under way.
