@@ -4,4 +4,4 @@ package storagetest
 
 // examples are fewer where each takes ten times as long. All in them happens one
 // after the other, so that there are no races to find.
-const examples = "12"
+const examples = "6"
