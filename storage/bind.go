@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
-	"strings"
 
 	"utskick/audience"
 	"utskick/suppression"
@@ -112,13 +111,13 @@ func (s *Store) bindSender(ctx context.Context, tx *sql.Tx, name string) (w writ
 
 // ownWord is the condition that an entry is in force and a person's own word.
 func (q *query) ownWord(x string) string {
-	var causes []string
+	var own []suppression.Cause
 	for _, c := range suppression.Causes {
 		if c.OwnWord() {
-			causes = append(causes, "'"+string(c)+"'")
+			own = append(own, c)
 		}
 	}
-	return fmt.Sprintf(`%[1]s.active and (%[1]s.expires_at is null or %[1]s.expires_at > %[2]s) and %[1]s.cause in (%[3]s)`, x, q.arg(q.now), strings.Join(causes, ", "))
+	return fmt.Sprintf(`%[1]s.active and (%[1]s.expires_at is null or %[1]s.expires_at > %[2]s) and %[1]s.cause in (%[3]s)`, x, q.arg(q.now), quoted(own...))
 }
 
 // copiesOf reads entries x as they would be for another key or sender, both

@@ -299,14 +299,8 @@ func (s *Store) makeSubscriber(ctx context.Context, tx *sql.Tx, key audience.Key
 }
 
 // holders returns the contacts that have an e-mail address now.
-func (s *Store) holders(ctx context.Context, from queryer, email audience.Key) (ids []int64, err error) {
-	err = each(ctx, from, `select id from contacts where email_k = $1`, []any{keyArg(email)}, func(rows *sql.Rows) error {
-		var id int64
-		err := rows.Scan(&id)
-		ids = append(ids, id)
-		return err
-	})
-	return ids, err
+func (s *Store) holders(ctx context.Context, from queryer, email audience.Key) ([]int64, error) {
+	return valuesOf[int64](ctx, from, `select id from contacts where email_k = $1`, keyArg(email))
 }
 
 // entriesOfHolders returns the active entries of whoever has an e-mail address

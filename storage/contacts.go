@@ -404,14 +404,7 @@ func (s *Store) RegisterAttributes(ctx context.Context, names []string) error {
 
 // Attributes returns the registered attribute names in order.
 func (s *Store) Attributes(ctx context.Context) ([]string, error) {
-	var names []string
-	err := each(ctx, s.read, `select name from attributes order by name`, nil, func(rows *sql.Rows) error {
-		var name string
-		err := rows.Scan(&name)
-		names = append(names, name)
-		return err
-	})
-	return names, err
+	return valuesOf[string](ctx, s.read, `select name from attributes order by name`)
 }
 
 // Contact returns a contact with its devices by external id, or ErrNotFound.
@@ -448,14 +441,7 @@ func (s *Store) CountContacts(ctx context.Context) (n int64, err error) {
 
 // KeysOfContact returns every key that a contact has or had.
 func (s *Store) KeysOfContact(ctx context.Context, contact int64) ([]audience.Key, error) {
-	var ks []audience.Key
-	err := each(ctx, s.read, `select k from address_keys where contact = $1`, []any{contact}, func(rows *sql.Rows) error {
-		var k audience.Key
-		err := rows.Scan(&k)
-		ks = append(ks, k)
-		return err
-	})
-	return ks, err
+	return valuesOf[audience.Key](ctx, s.read, `select k from address_keys where contact = $1`, contact)
 }
 
 // orNotFound turns the driver's word for no row into ours.
@@ -475,12 +461,5 @@ func orNotFound(err error, format string, args ...any) error {
 func (s *Store) ContactKeys(ctx context.Context, address audience.Key) ([]audience.Key, error) {
 	const text = `select contact_k from contacts where email_k = $1 or phone_k = $1 or contact_k = $1
 		union select c.contact_k from devices d join contacts c on c.id = d.contact where d.k = $1`
-	var ks []audience.Key
-	err := each(ctx, s.read, text, []any{keyArg(address)}, func(rows *sql.Rows) error {
-		var k audience.Key
-		err := rows.Scan(&k)
-		ks = append(ks, k)
-		return err
-	})
-	return ks, err
+	return valuesOf[audience.Key](ctx, s.read, text, keyArg(address))
 }

@@ -91,6 +91,16 @@ func (d dialect) within(text, part string) string {
 	return "strpos(" + text + ", " + part + ") > 0"
 }
 
+// quoted lists names of ours as texts of SQL. What comes from outside is an
+// argument, never one of these.
+func quoted[T ~string](names ...T) string {
+	list := make([]string, len(names))
+	for i, n := range names {
+		list[i] = "'" + string(n) + "'"
+	}
+	return strings.Join(list, ", ")
+}
+
 // query collects the arguments of a statement while its text is written.
 type query struct {
 	d    dialect

@@ -85,14 +85,8 @@ func (s *Store) resendBatch(ctx context.Context, tx *sql.Tx, b doubtful) (int64,
 	if err := s.reopenRun(ctx, tx, b.id); err != nil {
 		return 0, err
 	}
-	var ks []audience.Key
 	const members = `update members set code = null, cause = null where grp = $1 and k >= $2 and k <= $3 and code = $4 returning k`
-	err := each(ctx, tx, members, []any{b.group, b.low, b.high, int(dispatcher.InDoubt)}, func(rows *sql.Rows) error {
-		var k audience.Key
-		err := rows.Scan(&k)
-		ks = append(ks, k)
-		return err
-	})
+	ks, err := valuesOf[audience.Key](ctx, tx, members, b.group, b.low, b.high, int(dispatcher.InDoubt))
 	if err != nil || len(ks) == 0 {
 		return 0, err
 	}

@@ -180,12 +180,7 @@ func (s *Store) erasureWaits(ctx context.Context, id int64) (campaigns []string,
 	text := fmt.Sprintf(`select distinct p.name from erasures e join address_keys a on a.contact = e.contact
 		join runs r on r.state not in ('%s', '%s') join groups g on g.run = r.id join members m on m.grp = g.id and m.k = a.k and m.contact = e.contact
 		join campaigns p on p.id = r.campaign where e.id = $1 and e.done_at = 0 order by p.name`, dispatcher.Finished, dispatcher.Cancelled)
-	err = each(ctx, s.read, text, []any{id}, func(rows *sql.Rows) error {
-		var name string
-		err := rows.Scan(&name)
-		campaigns = append(campaigns, name)
-		return err
-	})
+	campaigns, err = valuesOf[string](ctx, s.read, text, id)
 	if err != nil {
 		return nil, fmt.Errorf("find what erasure %d waits for: %w", id, err)
 	}
@@ -386,13 +381,7 @@ func (x *erasing) dropConsents(ctx context.Context) error {
 func (x *erasing) scrubAnswers(ctx context.Context) error {
 	q := x.s.query()
 	text := `select i.id from inbound i where ` + q.isHers("i", x.contact, x.alone)
-	var ids []int64
-	err := each(ctx, x.tx, text, q.args, func(rows *sql.Rows) error {
-		var id int64
-		err := rows.Scan(&id)
-		ids = append(ids, id)
-		return err
-	})
+	ids, err := valuesOf[int64](ctx, x.tx, text, q.args...)
 	if err != nil {
 		return err
 	}
@@ -412,13 +401,7 @@ func (x *erasing) scrubAnswers(ctx context.Context) error {
 func (x *erasing) scrubCases(ctx context.Context) error {
 	q := x.s.query()
 	text := `select c.id from cases c where ` + q.isHers("c", x.contact, x.alone)
-	var ids []int64
-	err := each(ctx, x.tx, text, q.args, func(rows *sql.Rows) error {
-		var id int64
-		err := rows.Scan(&id)
-		ids = append(ids, id)
-		return err
-	})
+	ids, err := valuesOf[int64](ctx, x.tx, text, q.args...)
 	for _, id := range ids {
 		if err == nil {
 			err = x.run(ctx, statement{`update cases set contact = null, k = null, external = '', outcome = '', extended_reason = '' where id = $1`, []any{id}},

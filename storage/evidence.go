@@ -224,13 +224,7 @@ func (s *Store) turn(ctx context.Context, tx *sql.Tx, group int64, members []dis
 	if from.cause != "" {
 		text += ` and members.cause = ` + q.cast(string(from.cause), "text")
 	}
-	var changed []audience.Key
-	err := each(ctx, tx, text+` returning members.k`, q.args, func(rows *sql.Rows) error {
-		var k audience.Key
-		err := rows.Scan(&k)
-		changed = append(changed, k)
-		return err
-	})
+	changed, err := valuesOf[audience.Key](ctx, tx, text+` returning members.k`, q.args...)
 	if err != nil || len(changed) == 0 {
 		return 0, err
 	}

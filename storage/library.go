@@ -61,12 +61,7 @@ func (s *Store) meetSender(ctx context.Context, tx *sql.Tx, name string) (w writ
 }
 
 func senderNames(ctx context.Context, from queryer) (names []string, err error) {
-	err = each(ctx, from, `select name from senders order by name`, nil, func(rows *sql.Rows) error {
-		var name string
-		err := rows.Scan(&name)
-		names = append(names, name)
-		return err
-	})
+	names, err = valuesOf[string](ctx, from, `select name from senders order by name`)
 	if err != nil {
 		return nil, fmt.Errorf("read the names of the senders: %w", err)
 	}

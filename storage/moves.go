@@ -124,14 +124,8 @@ func (s *Store) holdPieces(ctx context.Context, tx *sql.Tx, b dispatcher.Batch, 
 // splitPiece closes a piece: its members go on in halves, or, when there is but
 // one, she has failed.
 func (s *Store) splitPiece(ctx context.Context, tx *sql.Tx, b dispatcher.Batch) error {
-	var ks []audience.Key
 	const members = `select k from members where grp = $1 and k > $2 and k <= $3 and code is null order by k`
-	err := each(ctx, tx, members, []any{b.Group, afterOf(b), keyArg(b.High)}, func(rows *sql.Rows) error {
-		var k audience.Key
-		err := rows.Scan(&k)
-		ks = append(ks, k)
-		return err
-	})
+	ks, err := valuesOf[audience.Key](ctx, tx, members, b.Group, afterOf(b), keyArg(b.High))
 	if err != nil {
 		return err
 	}

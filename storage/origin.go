@@ -23,15 +23,11 @@ func (s *Store) Addressee(ctx context.Context, key audience.Key) (audience.Addre
 	who := audience.Addressee{Keys: []audience.Key{key}}
 	q := s.query()
 	text := `select distinct p.k from ` + s.d.otherKeys(q.table("u", keys("k", who.Keys)))
-	err := each(ctx, s.read, text, q.args, func(rows *sql.Rows) error {
-		var k audience.Key
-		err := rows.Scan(&k)
-		who.Keys = append(who.Keys, k)
-		return err
-	})
+	others, err := valuesOf[audience.Key](ctx, s.read, text, q.args...)
 	if err != nil {
 		return who, fmt.Errorf("find the keys of a person: %w", err)
 	}
+	who.Keys = append(who.Keys, others...)
 	const known = `select c.locale, case when c.email_k = $1 then c.email else '' end
 		from address_keys a join contacts c on c.id = a.contact where a.k = $1 order by c.id desc`
 	err = each(ctx, s.read, known, []any{keyArg(key)}, func(rows *sql.Rows) error {

@@ -102,7 +102,7 @@ func (s *Store) launchLost(ctx context.Context, launches []launched) ([]int64, e
 func (s *Store) doubtDueRuns(ctx context.Context, r *dispatcher.Released) error {
 	r.Runs = []int64{}
 	const due = `select r.id from runs r where r.due_at <= $1 and r.state in ('scheduled', 'sending', 'paused') order by r.id`
-	runs, err := s.ids(ctx, due, s.millis())
+	runs, err := valuesOf[int64](ctx, s.write, due, s.millis())
 	if err != nil {
 		return fmt.Errorf("find the runs that were due: %w", err)
 	}
@@ -147,7 +147,7 @@ func always(*query) string { return "1 = 1" }
 
 // doubtRun closes every open batch of a run, a transaction each.
 func (s *Store) doubtRun(ctx context.Context, run int64) (n int64, err error) {
-	batches, err := s.ids(ctx, `select id from batches where run = $1 and state <> 2 order by id`, run)
+	batches, err := valuesOf[int64](ctx, s.write, `select id from batches where run = $1 and state <> 2 order by id`, run)
 	for _, batch := range batches {
 		if err != nil {
 			break
@@ -219,15 +219,4 @@ func (s *Store) endHold(ctx context.Context, tx *sql.Tx, actor string, r dispatc
 		}
 	}
 	return nil
-}
-
-// ids reads a column of ids.
-func (s *Store) ids(ctx context.Context, text string, args ...any) (ids []int64, err error) {
-	err = each(ctx, s.write, text, args, func(rows *sql.Rows) error {
-		var id int64
-		err := rows.Scan(&id)
-		ids = append(ids, id)
-		return err
-	})
-	return ids, err
 }

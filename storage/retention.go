@@ -84,7 +84,7 @@ func forgetByVersion(find string, statement string) func(*Store, context.Context
 // count are those of the last statement.
 func (s *Store) forgetFound(ctx context.Context, find string, before int64, step func(int64) error, column func(statement string) string, statements ...string) error {
 	for after := int64(0); ; {
-		ids, err := s.idsFor(ctx, find, before, after, forgetAtOnce)
+		ids, err := valuesOf[int64](ctx, s.read, find, before, after, forgetAtOnce)
 		if err != nil || len(ids) == 0 {
 			return err
 		}
@@ -107,17 +107,6 @@ func (s *Store) forgetFound(ctx context.Context, find string, before int64, step
 			return err
 		}
 	}
-}
-
-// idsFor reads a column of ids, and does not wait for the writer.
-func (s *Store) idsFor(ctx context.Context, text string, args ...any) (ids []int64, err error) {
-	err = each(ctx, s.read, text, args, func(rows *sql.Rows) error {
-		var id int64
-		err := rows.Scan(&id)
-		ids = append(ids, id)
-		return err
-	})
-	return ids, err
 }
 
 // forgetEvents ties the events of a person in a run to a key that is made up for
@@ -171,12 +160,12 @@ func (s *Store) forgetEventsOf(ctx context.Context, day, before int64) (n int64,
 // Their keys stay, and so do all sums: without them nobody could show that
 // nobody was sent to twice, or after an objection.
 func (s *Store) forgetCommunications(ctx context.Context, before int64, step func(int64) error) error {
-	runs, err := s.idsFor(ctx, `select r.id from runs r where `+oldRuns+` order by r.id`, before)
+	runs, err := valuesOf[int64](ctx, s.read, `select r.id from runs r where `+oldRuns+` order by r.id`, before)
 	if err != nil {
 		return err
 	}
 	for _, run := range runs {
-		groups, err := s.idsFor(ctx, `select id from groups where run = $1 order by id`, run)
+		groups, err := valuesOf[int64](ctx, s.read, `select id from groups where run = $1 order by id`, run)
 		if err != nil {
 			return err
 		}
@@ -198,13 +187,7 @@ func (s *Store) forgetCommunications(ctx context.Context, before int64, step fun
 func (s *Store) forgetMembers(ctx context.Context, group int64, step func(int64) error) error {
 	const find = `select k from members where grp = $1 and k > $2 and contact <> 0 order by k limit $3`
 	for after := []byte{}; ; {
-		var ks []audience.Key
-		err := each(ctx, s.read, find, []any{group, after, forgetAtOnce}, func(rows *sql.Rows) error {
-			var k audience.Key
-			err := rows.Scan(&k)
-			ks = append(ks, k)
-			return err
-		})
+		ks, err := valuesOf[audience.Key](ctx, s.read, find, group, after, forgetAtOnce)
 		if err != nil || len(ks) == 0 {
 			return err
 		}
@@ -227,7 +210,7 @@ func (s *Store) forgetMessageIDs(ctx context.Context, run int64, step func(int64
 	const find = `select id from batches where run = $1 and id > $2 order by id limit $3`
 	const text = `update calls set message_ids = null where message_ids is not null and batch in (select u.id from `
 	for after := int64(0); ; {
-		ids, err := s.idsFor(ctx, find, run, after, forgetAtOnce)
+		ids, err := valuesOf[int64](ctx, s.read, find, run, after, forgetAtOnce)
 		if err != nil || len(ids) == 0 {
 			return err
 		}

@@ -202,14 +202,8 @@ func (s *Store) Cancel(ctx context.Context, campaign string) (dispatcher.Run, er
 
 // StartDueRuns implements [dispatcher.Planning].
 func (s *Store) StartDueRuns(ctx context.Context) (int, error) {
-	var due []int64
 	const text = `select id from runs where state = 'scheduled' and due_at <= $1 order by due_at`
-	err := each(ctx, s.read, text, []any{s.millis()}, func(rows *sql.Rows) error {
-		var id int64
-		err := rows.Scan(&id)
-		due = append(due, id)
-		return err
-	})
+	due, err := valuesOf[int64](ctx, s.read, text, s.millis())
 	if err != nil {
 		return 0, fmt.Errorf("find due runs: %w", err)
 	}

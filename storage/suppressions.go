@@ -494,3 +494,14 @@ func each(ctx context.Context, from queryer, text string, args []any, f func(*sq
 	}
 	return rows.Err()
 }
+
+// valuesOf reads the one column of a query.
+func valuesOf[T any](ctx context.Context, from queryer, text string, args ...any) (values []T, err error) {
+	err = each(ctx, from, text, args, func(rows *sql.Rows) error {
+		var v T
+		err := rows.Scan(&v)
+		values = append(values, v)
+		return err
+	})
+	return values, err
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"strings"
 
 	"utskick/audience"
 	"utskick/suppression"
@@ -23,14 +22,14 @@ import (
 // bounce is none.
 func (q *query) untracked() string {
 	wish := fmt.Sprintf(`x.active and (x.expires_at is null or x.expires_at > %s) and x.channel in ('*', g.channel) and x.sender in ('*', g.sender)
-		and (x.purpose = '%s' or x.purpose = '*' and x.cause in ('%s', '%s', '%s', '%s'))`,
-		q.arg(q.now), suppression.OpenTracking, suppression.Erased, suppression.Objected, suppression.Withdrawn, suppression.Restricted)
+		and (x.purpose = '%s' or x.purpose = '*' and x.cause in (%s))`,
+		q.arg(q.now), suppression.OpenTracking, quoted(suppression.Erased, suppression.Objected, suppression.Withdrawn, suppression.Restricted))
 	return fmt.Sprintf(`u.k is not null and u.type in (%[1]s) and (
 		exists (select 1 from suppressions x where x.k = u.k and %[2]s)
 		or exists (select 1 from members m join contacts c on c.id = m.contact where m.grp = g.id and m.k = u.k and (
 			exists (select 1 from suppressions x where x.k = c.contact_k and %[2]s)
 			or exists (select 1 from consents y where y.contact_k = c.contact_k and y.purpose = '%[3]s' and y.sender in ('*', g.sender) and not y.granted))))`,
-		typeNames(tracking.Behaviour), wish, suppression.OpenTracking)
+		quoted(tracking.Behaviour...), wish, suppression.OpenTracking)
 }
 
 // refuseAsWished refuses, for contacts that were just saved, what a wish for any of
@@ -63,13 +62,4 @@ func (s *Store) refuseAsWished(ctx context.Context, tx *sql.Tx, contacts []audie
 		return fmt.Errorf("find the wishes of contacts: %w", err)
 	}
 	return s.withdrawGrants(ctx, tx, found)
-}
-
-// typeNames lists types of events as texts of SQL.
-func typeNames(types []tracking.EventType) string {
-	names := make([]string, len(types))
-	for i, t := range types {
-		names[i] = "'" + string(t) + "'"
-	}
-	return strings.Join(names, ", ")
 }
