@@ -86,17 +86,24 @@ func TestPagesInABrowser(t *testing.T) {
 		people[i].Mail = w.file("mail.html", strings.ReplaceAll(m.HTML, publicURL, p.public))
 		people[i].Unsubscribe, people[i].Preferences = p.at(unsubscribeLink.FindString(m.HTML)), p.at(preferencesLink.FindString(m.HTML))
 	}
-	input, err := json.Marshal(map[string]any{"browser": browser, "binary": binary, "customers": people, "foreign": p.public + "/p/x", "shots": os.Getenv(shotsDir)})
+	w.drive(node, "pages.mjs", map[string]any{"browser": browser, "binary": binary, "customers": people, "foreign": p.public + "/p/x"})
+}
+
+// drive runs a script that drives the browser, with its input on standard input.
+func (w *world) drive(node, script string, input map[string]any) {
+	w.t.Helper()
+	input["shots"] = os.Getenv(shotsDir)
+	text, err := json.Marshal(input)
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(w.t.Context(), 4*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, node, filepath.Join("browser", "pages.mjs"))
-	cmd.Stdin, cmd.Env = bytes.NewReader(input), w.command(ctx).Env
+	cmd := exec.CommandContext(ctx, node, filepath.Join("browser", script))
+	cmd.Stdin, cmd.Env = bytes.NewReader(text), w.command(ctx).Env
 	out, err := cmd.CombinedOutput()
-	t.Logf("%s", out)
+	w.t.Logf("%s", out)
 	if err != nil {
-		t.Errorf("in the browser: %v", err)
+		w.t.Errorf("in the browser: %v", err)
 	}
 }

@@ -1,16 +1,9 @@
 package e2e
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
-	"time"
 
 	"utskick/examples"
 )
@@ -49,20 +42,8 @@ func TestPeopleInABrowser(t *testing.T) {
 	for i, text := range []string{"När slutar ni med rean?", "Kan ni låta bli mig?", "Fel nummer tror jag", "Vem är detta"} {
 		d.answers(&person{phone: fmt.Sprintf("+467017406%02d", 5+i%2)}, text)
 	}
-	input, err := json.Marshal(map[string]any{"browser": browser, "operator": d.p.operator, "key": d.service, "customers": customers,
-		"stranger": "bo@example.com", "shots": os.Getenv(shotsDir)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, node, filepath.Join("browser", "people.mjs"))
-	cmd.Stdin, cmd.Env = bytes.NewReader(input), w.command(ctx).Env
-	out, err := cmd.CombinedOutput()
-	t.Logf("%s", out)
-	if err != nil {
-		t.Errorf("in the browser: %v", err)
-	}
+	w.drive(node, "people.mjs", map[string]any{"browser": browser, "operator": d.p.operator, "key": d.service, "customers": customers,
+		"stranger": "bo@example.com"})
 }
 
 // pixelOrChoices is a link of a message that can be looked at: its pixel, if it
